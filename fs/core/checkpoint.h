@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * checkpoint.h (private) - a snapshot of the index, in segments of the log.
+ *
+ * Locks: the caller has op_lock for writing, or the filesystem to itself.
+ */
+#ifndef KA_CORE_CHECKPOINT_H
+#define KA_CORE_CHECKPOINT_H
+
+#include "fs.h"
+
+/* What the first item of a checkpoint says. */
+struct ka_ckpt_head {
+	uint64_t seq;
+	uint64_t next_ino;
+	uint64_t next_gen;
+	uint64_t inodes;
+	uint64_t names;
+	uint64_t extents;
+};
+
+/*
+ * Writes the index into free segments, which are noted in segments, and makes
+ * it durable; it counts once a superblock points at it. On failure (-ENOSPC,
+ * -ENOMEM) the segments are free again and nothing is changed.
+ */
+int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_segments *segments);
+
+/*
+ * Reads the checkpoint into the empty index and the segment table, believing
+ * nothing. -KA_ERR_CKPT_*, -KA_ERR_PAYLOAD_CSUM, ...: the index is unusable.
+ */
+int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt_head *ret_head,
+		 struct ka_ckpt_segments *segments);
+
+/*
+ * Marks the segments of a checkpoint that is not read, so that they are not
+ * taken for free. Stops at the first thing that is not right.
+ */
+void ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr,
+		  struct ka_ckpt_segments *segments);
+
+/* Tells segs how many segments the next checkpoint and fallocate's promises need. */
+void ka_ckpt_update_need(struct ka_fs *fs);
+
+/* Gives the segments back. */
+void ka_ckpt_segments_free(struct ka_fs *fs, struct ka_ckpt_segments *segments);
+
+int ka_ckpt_segments_add(struct ka_ckpt_segments *segments, uint64_t index);
+
+/*
+ * Walks the records of a checkpoint: starts with addr of the pointer, goes
+ * through links. Used for reading, marking, dumping.
+ */
+struct ka_ckpt_walk {
+	const struct ka_region *rg;
+	uint64_t log_id;
+	uint64_t seq;
+	uint64_t addr;
+	uint64_t limit; /* owned bytes */
+	uint64_t ordinal;
+	uint32_t segment_bytes;
+	uint64_t segments_left; /* bounds a chain that bites its tail */
+};
+
+void ka_ckpt_walk_start(struct ka_ckpt_walk *walk, const struct ka_region *rg,
+			const struct ka_super *sb, const struct ka_ckpt_ptr *ptr);
+
+/*
+ * The next chunk: its payload, checked. *ret_segment: the segment it lies in,
+ * if that was entered with this chunk, else 0. 0 or a negative code.
+ */
+int ka_ckpt_walk_next(struct ka_ckpt_walk *walk, const uint8_t **ret_data, size_t *ret_bytes,
+		      uint64_t *ret_segment);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ckpt_read.c - reads a checkpoint back, believing nothing; see checkpoint.h. */
+#include "checkpoint.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "keepalive/err.h"
+#include "keepalive/record.h"
+#include "keepalive/scan.h"
+#include "keepalive/util.h"
+#include "varint.h"
+
+/* The fewest bytes of an item: bounds what the head item can promise. */
+#define ITEM_MIN 4
+
+void ka_ckpt_walk_start(struct ka_ckpt_walk *walk, const struct ka_region *rg,
+			const struct ka_super *sb, const struct ka_ckpt_ptr *ptr)
+{
+	*walk = (struct ka_ckpt_walk){
+		.rg = rg,
+		.log_id = sb->log_id,
+		.seq = ptr->seq,
+		.addr = ptr->addr,
+		.limit = ka_min(sb->owned_bytes, sb->segments * sb->segment_bytes),
+		.segment_bytes = sb->segment_bytes,
+		.segments_left = sb->segments,
+	};
+}
+
+/* One record of the checkpoint at walk->addr, whose segment is what it says. */
+static int walk_record(struct ka_ckpt_walk *walk, const struct ka_rec_disk **ret_rec,
+		       uint64_t *ret_addr)
+{
+	uint64_t index = walk->addr / walk->segment_bytes;
+	struct ka_segment_info info;
+	struct ka_scan scan;
+	int err;
+
+	if (walk->addr >= walk->limit || !index)
+		return -KA_ERR_CKPT_CHAIN;
+	err = ka_scan_header(walk->rg, walk->log_id, index, walk->segment_bytes, &info);
+	if (err)
+		return err;
+	if (info.kind != KA_SEGMENT_CKPT)
+		return -KA_ERR_CKPT_CHAIN;
+	ka_scan_start(&scan, walk->rg, walk->log_id, info.gen, walk->addr,
+		      (index + 1) * walk->segment_bytes);
+	err = ka_scan_next(&scan, ret_rec, ret_addr);
+	if (err)
+		return err > 0 ? -KA_ERR_CKPT_CHAIN : err;
+	if (ka_get64((*ret_rec)->seq) != walk->seq)
+		return -KA_ERR_CKPT_CHAIN;
+	walk->addr = scan.addr;
+	return 0;
+}
+
+int ka_ckpt_walk_next(struct ka_ckpt_walk *walk, const uint8_t **ret_data, size_t *ret_bytes,
+		      uint64_t *ret_segment)
+{
+	const struct ka_rec_ckpt_link_disk *link;
+	const struct ka_rec_ckpt_disk *chunk;
+	const struct ka_rec_disk *rec;
+	uint64_t addr, segment = 0;
+	int err;
+
+	if (!walk->ordinal)
+		segment = walk->addr / walk->segment_bytes;
+	for (;;) {
+		err = walk_record(walk, &rec, &addr);
+		if (err)
+			return err;
+		if (ka_get16(rec->type) != KA_REC_CKPT_LINK)
+			break;
+		link = (const void *)rec;
+		segment = ka_get64(link->next_segment);
+		if (!walk->segments_left-- || segment >= walk->limit / walk->segment_bytes)
+			return -KA_ERR_CKPT_CHAIN;
+		walk->addr = segment * walk->segment_bytes + sizeof(struct ka_segment_disk);
+	}
+	chunk = (const void *)rec;
+	if (ka_get16(rec->type) != KA_REC_CKPT || ka_get64(chunk->ordinal) != walk->ordinal)
+		return -KA_ERR_CKPT_CHAIN;
+	*ret_data = (const uint8_t *)rec + ka_get32(rec->head_bytes);
+	err = ka_payload_check(&chunk->payload, *ret_data);
+	if (err)
+		return err;
+	walk->ordinal++;
+	*ret_bytes = ka_get32(chunk->payload.bytes);
+	*ret_segment = segment;
+	return 0;
+}
+
+void ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr,
+		  struct ka_ckpt_segments *segments)
+{
+	struct ka_ckpt_walk walk;
+	const uint8_t *data;
+	uint64_t segment, i;
+	size_t bytes;
+
+	if (!ptr->addr)
+		return;
+	ka_ckpt_walk_start(&walk, fs->rg, &fs->super, ptr);
+	for (i = 0; i < ptr->chunks; i++) {
+		if (ka_ckpt_walk_next(&walk, &data, &bytes, &segment))
+			return;
+		if (!segment || fs->segs.seg[segment].state != KA_SEG_FREE)
+			continue;
+		if (ka_ckpt_segments_add(segments, segment))
+			return;
+		fs->segs.seg[segment].state = KA_SEG_CKPT;
+		fs->segs.free--;
+	}
+}
+
+struct reader {
+	struct ka_fs *fs;
+	uint64_t bytes; /* of the whole checkpoint */
+	struct ka_ckpt_head head;
+	struct ka_inode *inode; /* that targets, xattrs, extents belong to */
+	struct ka_inode *dir;	/* that names belong to */
+	uint64_t next_cookie;	/* of dir, when all its names are in */
+	uint64_t extent_end;	/* of the last extent of inode */
+	bool has_head, has_end;
+};
+
+static int item_err(bool ok)
+{
+	return ok ? 0 : -KA_ERR_CKPT_ITEM;
+}
+
+static int get_head(struct reader *r, struct ka_cursor *c)
+{
+	uint64_t bytes = r->bytes;
+	struct ka_ckpt_head *h = &r->head;
+	int err;
+
+	h->seq = ka_varint_get(c);
+	h->next_ino = ka_varint_get(c);
+	h->next_gen = ka_varint_get(c);
+	h->inodes = ka_varint_get(c);
+	h->names = ka_varint_get(c);
+	h->extents = ka_varint_get(c);
+	if (r->has_head || h->inodes > bytes / ITEM_MIN || h->names > bytes / ITEM_MIN)
+		return -KA_ERR_CKPT_ITEM;
+	r->has_head = true;
+	err = ka_htab_reserve(&r->fs->index.inodes, h->inodes);
+	return err ?: ka_htab_reserve(&r->fs->index.names, h->names);
+}
+
+static int get_segment(struct reader *r, struct ka_cursor *c)
+{
+	uint64_t index = ka_varint_get(c), open = ka_varint_get(c), gen = ka_varint_get(c);
+	uint64_t used = ka_varint_get(c), writer = ka_varint_get(c), last = ka_varint_get(c);
+	struct ka_segs *segs = &r->fs->segs;
+	struct ka_seg *seg;
+
+	if (!index || index >= segs->count || segs->seg[index].state != KA_SEG_FREE || open > 1 ||
+	    used < sizeof(struct ka_segment_disk) || used > segs->bytes || used % KA_RECORD_ALIGN ||
+	    writer > UINT32_MAX || gen >= r->head.next_gen || last > r->head.seq)
+		return -KA_ERR_CKPT_ITEM;
+	seg = &segs->seg[index];
+	seg->state = open ? KA_SEG_OPEN : KA_SEG_FULL;
+	seg->gen = gen;
+	atomic_store(&seg->used, (uint32_t)used);
+	seg->writer = (uint32_t)writer;
+	atomic_store(&seg->last_seq, last);
+	segs->free--;
+	return 0;
+}
+
+static bool get_time(struct ka_cursor *c, struct ka_time *t)
+{
+	uint64_t nsec;
+
+	t->sec = ka_unzigzag(ka_varint_get(c));
+	nsec = ka_varint_get(c);
+	t->nsec = (uint32_t)nsec;
+	return nsec < 1000000000;
+}
+
+static int get_inode(struct reader *r, struct ka_cursor *c)
+{
+	uint64_t ino = ka_varint_get(c), mode = ka_varint_get(c), uid = ka_varint_get(c);
+	uint64_t gid = ka_varint_get(c), nlink = ka_varint_get(c), rdev = ka_varint_get(c);
+	uint64_t size = ka_varint_get(c);
+	struct ka_inode *inode;
+
+	if (c->bad || !ino || ino >= r->head.next_ino || !ka_record_mode_ok(mode) ||
+	    uid > UINT32_MAX || gid > UINT32_MAX || nlink > UINT32_MAX || rdev > UINT32_MAX ||
+	    size > KA_FILE_MAX || ka_index_find(&r->fs->index, ino))
+		return -KA_ERR_CKPT_ITEM;
+	inode = ka_index_new(&r->fs->index, ino, (uint32_t)mode);
+	if (!inode)
+		return -ENOMEM;
+	inode->uid = (uint32_t)uid;
+	inode->gid = (uint32_t)gid;
+	inode->nlink = (uint32_t)nlink;
+	inode->rdev = (uint32_t)rdev;
+	inode->size = size;
+	r->inode = inode;
+	r->extent_end = 0;
+	return item_err(get_time(c, &inode->atime) && get_time(c, &inode->mtime) &&
+			get_time(c, &inode->ctime) && get_time(c, &inode->btime));
+}
+
+static int get_target(struct reader *r, struct ka_cursor *c)
+{
+	uint64_t len = ka_varint_get(c);
+	const uint8_t *target = ka_bytes_get(c, len);
+
+	if (!target || !len || len > KA_TARGET_MAX || memchr(target, 0, len) || !r->inode ||
+	    !S_ISLNK(r->inode->mode) || r->inode->target)
+		return -KA_ERR_CKPT_ITEM;
+	return ka_index_set_target(&r->fs->index, r->inode, target, len);
+}
+
+static int get_xattr(struct reader *r, struct ka_cursor *c)
+{
+	uint64_t name_len = ka_varint_get(c), value_len;
+	const uint8_t *name = ka_bytes_get(c, name_len), *value;
+
+	value_len = ka_varint_get(c);
+	value = ka_bytes_get(c, value_len);
+	if (!name || !value || !name_len || name_len > KA_XATTR_NAME_MAX ||
+	    value_len > KA_XATTR_MAX || memchr(name, 0, name_len) || !r->inode)
+		return -KA_ERR_CKPT_ITEM;
+	return ka_index_set_xattr(&r->fs->index, r->inode, (const char *)name, name_len, value,
+				  value_len);
+}
+
+/* An extent lies within one segment of the log, behind the head of its record. */
+static bool place_ok(const struct ka_segs *segs, const struct ka_extent *e)
+{
+	uint64_t index = ka_segs_index(segs, e->addr), in_segment = e->addr % segs->bytes;
+
+	return index && index < segs->count && segs->seg[index].state != KA_SEG_ABSENT &&
+	       ka_range_ok(in_segment, e->len, segs->bytes) &&
+	       e->delta >= sizeof(struct ka_rec_write_disk) &&
+	       e->delta <= in_segment - ka_min(in_segment, sizeof(struct ka_segment_disk)) &&
+	       (e->addr - e->delta) % KA_RECORD_ALIGN == 0;
+}
+
+static int get_extent(struct reader *r, struct ka_cursor *c)
+{
+	struct ka_extent e = {0};
+	uint64_t delta = 0;
+
+	e.off = ka_varint_get(c);
+	e.len = ka_varint_get(c);
+	e.addr = ka_varint_get(c);
+	if (e.addr) {
+		e.seq = ka_varint_get(c);
+		delta = ka_varint_get(c);
+		e.delta = (uint32_t)delta;
+	}
+	if (c->bad || !r->inode || !S_ISREG(r->inode->mode) || !e.len ||
+	    !ka_range_ok(e.off, e.len, KA_FILE_MAX) || e.off < r->extent_end ||
+	    delta > UINT32_MAX || (e.addr && !place_ok(&r->fs->segs, &e)))
+		return -KA_ERR_CKPT_ITEM;
+	r->extent_end = e.off + e.len;
+	return ka_extents_put(&r->inode->extents, &r->fs->index.extents, &e);
+}
+
+/* The names of a directory may stop short of the next cookie it gives out. */
+static void finish_dir(struct reader *r)
+{
+	if (r->dir)
+		r->dir->dir->next_cookie = r->next_cookie;
+	r->dir = NULL;
+}
+
+static int get_dir(struct reader *r, struct ka_cursor *c)
+{
+	uint64_t ino = ka_varint_get(c), next_cookie = ka_varint_get(c);
+
+	finish_dir(r);
+	r->dir = ka_index_find(&r->fs->index, ino);
+	r->next_cookie = next_cookie;
+	return item_err(r->dir && S_ISDIR(r->dir->mode) && !r->dir->dir->count &&
+			next_cookie >= KA_COOKIE_FIRST);
+}
+
+static int get_name(struct reader *r, struct ka_cursor *c)
+{
+	uint64_t cookie = ka_varint_get(c), ino = ka_varint_get(c), len = ka_varint_get(c);
+	const uint8_t *name = ka_bytes_get(c, len);
+	struct ka_inode *inode = ka_index_find(&r->fs->index, ino);
+
+	if (!name || !r->dir || !inode || cookie < r->dir->dir->next_cookie ||
+	    cookie >= r->next_cookie || !ka_record_name_ok(name, len) ||
+	    ka_dir_find(&r->fs->index.names, r->dir, (const char *)name, len))
+		return -KA_ERR_CKPT_ITEM;
+	if (S_ISDIR(inode->mode)) {
+		if (inode->dir->parent || ino == KA_ROOT_INO)
+			return -KA_ERR_CKPT_ITEM;
+		inode->dir->parent = r->dir;
+	}
+	return ka_index_add_name(&r->fs->index, r->dir, (const char *)name, len, cookie, inode);
+}
+
+/* A symbolic link is followed by its target at once. */
+static bool lacks_target(const struct reader *r)
+{
+	return r->inode && S_ISLNK(r->inode->mode) && !r->inode->target;
+}
+
+static int get_item(struct reader *r, struct ka_cursor *c)
+{
+	uint8_t tag = *c->p++;
+
+	if (r->has_end || r->has_head == (tag == KA_ITEM_HEAD) ||
+	    (tag != KA_ITEM_TARGET && lacks_target(r)))
+		return -KA_ERR_CKPT_ITEM;
+	switch (tag) {
+	case KA_ITEM_HEAD:
+		return get_head(r, c);
+	case KA_ITEM_SEGMENT:
+		return get_segment(r, c);
+	case KA_ITEM_INODE:
+		return get_inode(r, c);
+	case KA_ITEM_TARGET:
+		return get_target(r, c);
+	case KA_ITEM_XATTR:
+		return get_xattr(r, c);
+	case KA_ITEM_EXTENT:
+		return get_extent(r, c);
+	case KA_ITEM_DIR:
+		return get_dir(r, c);
+	case KA_ITEM_NAME:
+		return get_name(r, c);
+	case KA_ITEM_END:
+		finish_dir(r);
+		r->has_end = true;
+		return 0;
+	default:
+		return -KA_ERR_CKPT_ITEM;
+	}
+}
+
+static int get_chunk(struct reader *r, const uint8_t *data, size_t bytes)
+{
+	struct ka_cursor c = {.p = data, .end = data + bytes};
+	int err = 0;
+
+	while (!err && c.p < c.end) {
+		err = get_item(r, &c);
+		if (!err && c.bad)
+			err = -KA_ERR_CKPT_ITEM;
+	}
+	return err;
+}
+
+/* What only the whole can show: a root, and the numbers that were promised. */
+static bool complete(const struct reader *r, const struct ka_ckpt_ptr *ptr)
+{
+	const struct ka_index *ix = &r->fs->index;
+	const struct ka_inode *root = ka_index_find(ix, KA_ROOT_INO);
+
+	return r->has_end && r->head.seq == ptr->seq && ix->inodes.count == r->head.inodes &&
+	       ix->names.count == r->head.names &&
+	       atomic_load(&ix->extents.count) == r->head.extents && root && S_ISDIR(root->mode) &&
+	       root->nlink;
+}
+
+int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt_head *ret_head,
+		 struct ka_ckpt_segments *segments)
+{
+	struct reader r = {.fs = fs, .bytes = ptr->bytes};
+	struct ka_ckpt_walk walk;
+	const uint8_t *data;
+	uint64_t i, segment;
+	size_t bytes;
+	int err;
+
+	ka_ckpt_mark(fs, ptr, segments);
+	ka_ckpt_walk_start(&walk, fs->rg, &fs->super, ptr);
+	for (i = 0; i < ptr->chunks; i++) {
+		err = ka_ckpt_walk_next(&walk, &data, &bytes, &segment);
+		if (!err)
+			err = get_chunk(&r, data, bytes);
+		if (err)
+			return err;
+	}
+	if (!complete(&r, ptr))
+		return -KA_ERR_CKPT_CHAIN;
+	fs->index.next_ino = r.head.next_ino;
+	ka_index_find(&fs->index, KA_ROOT_INO)->dir->parent =
+		ka_index_find(&fs->index, KA_ROOT_INO);
+	*ret_head = r.head;
+	return 0;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ckpt_write.c - writes a checkpoint; see checkpoint.h.
+ *
+ * Crash argument. The chunks go into free segments and are fenced before the
+ * superblock names them. Until then the old checkpoint and the log behind it
+ * are untouched, because nothing that they need is ever free; afterwards the
+ * new one holds all of it. Only then are the old segments given back.
+ */
+#include "checkpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keepalive/err.h"
+#include "keepalive/record.h"
+#include "keepalive/util.h"
+#include "keepalive/xattr.h"
+#include "varint.h"
+
+#define PIECE_BYTES KA_PIECE_MAX
+/* Head of a chunk, with a checksum for each piece. */
+#define CHUNK_HEAD (sizeof(struct ka_rec_ckpt_disk) + 8 * (KA_CHUNK_MAX / PIECE_BYTES))
+/* Kept free at the end of each segment for the link to the next. */
+#define LINK_BYTES sizeof(struct ka_rec_ckpt_link_disk)
+
+/* Most bytes of an item but for its strings; see the put_ functions. */
+#define INODE_ITEM (1 + 18 * KA_VARINT_MAX)
+#define SMALL_ITEM (1 + 6 * KA_VARINT_MAX)
+
+struct writer {
+	struct ka_fs *fs;
+	struct ka_ckpt_segments *segments;
+	struct ka_ckpt_ptr ptr;
+	uint64_t gen;
+	uint64_t addr; /* where the next record goes; 0 before the first segment */
+	uint64_t end;
+	uint8_t *chunk;
+	size_t used;
+	size_t limit; /* of this chunk */
+	int err;
+};
+
+int ka_ckpt_segments_add(struct ka_ckpt_segments *s, uint64_t index)
+{
+	size_t capacity = s->capacity ? s->capacity * 2 : 8;
+	uint64_t *bigger;
+
+	if (s->count == s->capacity) {
+		bigger = realloc(s->index, capacity * sizeof(*bigger));
+		if (!bigger)
+			return -ENOMEM;
+		s->index = bigger;
+		s->capacity = capacity;
+	}
+	s->index[s->count++] = index;
+	return 0;
+}
+
+void ka_ckpt_segments_free(struct ka_fs *fs, struct ka_ckpt_segments *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		ka_segs_free(&fs->segs, s->index[i]);
+	free(s->index);
+	*s = (struct ka_ckpt_segments){0};
+}
+
+/*
+ * Realistic bounds of an item's bytes (inode numbers below 2^35, ...), so that
+ * the reserve is not much larger than the checkpoint will be.
+ */
+void ka_ckpt_update_need(struct ka_fs *fs)
+{
+	const struct ka_index *ix = &fs->index;
+	uint64_t room = fs->segs.bytes - sizeof(struct ka_segment_disk) - LINK_BYTES - CHUNK_HEAD;
+	uint64_t bytes = 80 * ix->inodes.count + 16 * ix->names.count +
+			 atomic_load(&ix->name_bytes) + 32 * atomic_load(&ix->extents.count) +
+			 atomic_load(&ix->extra_bytes) + 40 * fs->segs.count;
+	uint64_t kept = atomic_load(&ix->extents.unwritten_bytes);
+
+	bytes += bytes / 64;
+	atomic_store(&fs->segs.ckpt_need, bytes / room + 1);
+	kept += kept / 16; /* the heads of the records to come */
+	atomic_store(&fs->segs.prealloc_need, kept ? kept / room + 1 : 0);
+}
+
+static void store(struct writer *w, struct ka_rec_disk *head, const void *payload)
+{
+	head->log_id = ka_put64(w->fs->super.log_id);
+	head->gen = ka_put32((uint32_t)w->gen);
+	head->seq = ka_put64(w->ptr.seq);
+	ka_log_store(&w->fs->log, w->addr, head, payload);
+	w->addr += ka_get32(head->bytes);
+}
+
+static int next_segment(struct writer *w)
+{
+	struct ka_rec_ckpt_link_disk link = {0};
+	struct ka_fs *fs = w->fs;
+	uint64_t gen, index;
+	int err;
+
+	err = ka_log_take_segment(&fs->log, KA_SPACE_CKPT, KA_SEG_CKPT, &index, &gen);
+	if (err)
+		return -ENOSPC;
+	err = ka_ckpt_segments_add(w->segments, index);
+	if (err) {
+		ka_segs_free(&fs->segs, index);
+		return err;
+	}
+	if (w->addr) {
+		ka_record_init(&link.h, KA_REC_CKPT_LINK, 0, sizeof(link), 0, 0);
+		link.next_segment = ka_put64(index);
+		store(w, &link.h, NULL);
+	}
+	ka_log_store_header(&fs->log, index, KA_SEGMENT_CKPT, gen, w->ptr.seq, NULL);
+	w->gen = gen;
+	w->addr = index * fs->segs.bytes + sizeof(struct ka_segment_disk);
+	w->end = (index + 1) * fs->segs.bytes;
+	if (!w->ptr.addr)
+		w->ptr.addr = w->addr;
+	return 0;
+}
+
+static void flush_chunk(struct writer *w)
+{
+	union {
+		struct ka_rec_ckpt_disk rec;
+		uint8_t bytes[CHUNK_HEAD];
+	} head = {0};
+	size_t pieces = (w->used + PIECE_BYTES - 1) / PIECE_BYTES;
+
+	if (!w->used)
+		return;
+	head.rec.ordinal = ka_put64(w->ptr.chunks);
+	head.rec.payload.bytes = ka_put32((uint32_t)w->used);
+	head.rec.payload.piece_bytes = ka_put32(PIECE_BYTES);
+	ka_record_init(&head.rec.h, KA_REC_CKPT, 0, sizeof(head.rec) + 8 * pieces, w->used, 0);
+	store(w, &head.rec.h, w->chunk);
+	w->ptr.chunks++;
+	w->ptr.bytes += w->used;
+	w->used = 0;
+	w->limit = 0;
+}
+
+/* Payload that a chunk can have in what is left of the segment. */
+static size_t chunk_limit(const struct writer *w)
+{
+	uint64_t left = w->end - w->addr, heads = CHUNK_HEAD + LINK_BYTES + KA_RECORD_ALIGN;
+
+	return left > heads ? ka_min(left - heads, KA_CHUNK_MAX) : 0;
+}
+
+/* Where an item of up to bytes can be put; NULL once something went wrong. */
+static uint8_t *begin_item(struct writer *w, size_t bytes, uint8_t tag)
+{
+	uint8_t *p;
+
+	if (w->err)
+		return NULL;
+	if (w->used + bytes > w->limit) {
+		flush_chunk(w);
+		w->limit = chunk_limit(w);
+		if (bytes > w->limit) {
+			w->err = next_segment(w);
+			if (w->err)
+				return NULL;
+			w->limit = chunk_limit(w);
+		}
+	}
+	p = w->chunk + w->used;
+	*p++ = tag;
+	return p;
+}
+
+static void end_item(struct writer *w, const uint8_t *p)
+{
+	w->used = (size_t)(p - w->chunk);
+}
+
+static uint8_t *put_bytes(uint8_t *p, const void *data, size_t len)
+{
+	p = ka_varint_put(p, len);
+	memcpy(p, data, len);
+	return p + len;
+}
+
+static void put_head(struct writer *w)
+{
+	const struct ka_index *ix = &w->fs->index;
+	uint8_t *p = begin_item(w, SMALL_ITEM, KA_ITEM_HEAD);
+
+	if (!p)
+		return;
+	p = ka_varint_put(p, w->ptr.seq);
+	p = ka_varint_put(p, ix->next_ino);
+	p = ka_varint_put(p, atomic_load(&w->fs->log.gen));
+	p = ka_varint_put(p, ix->inodes.count);
+	p = ka_varint_put(p, ix->names.count);
+	p = ka_varint_put(p, atomic_load(&ix->extents.count));
+	end_item(w, p);
+}
+
+static void put_segments(struct writer *w)
+{
+	struct ka_segs *segs = &w->fs->segs;
+	uint64_t i;
+	uint8_t *p;
+
+	for (i = 1; i < segs->count; i++) {
+		const struct ka_seg *seg = &segs->seg[i];
+
+		if (seg->state != KA_SEG_OPEN && seg->state != KA_SEG_FULL)
+			continue;
+		p = begin_item(w, SMALL_ITEM, KA_ITEM_SEGMENT);
+		if (!p)
+			return;
+		p = ka_varint_put(p, i);
+		p = ka_varint_put(p, seg->state == KA_SEG_OPEN);
+		p = ka_varint_put(p, seg->gen);
+		p = ka_varint_put(p, atomic_load(&seg->used));
+		p = ka_varint_put(p, seg->writer);
+		p = ka_varint_put(p, atomic_load(&seg->last_seq));
+		end_item(w, p);
+	}
+}
+
+static uint8_t *put_time(uint8_t *p, const struct ka_time *t)
+{
+	p = ka_varint_put(p, ka_zigzag(t->sec));
+	return ka_varint_put(p, t->nsec);
+}
+
+static void put_inode(struct writer *w, const struct ka_inode *inode)
+{
+	uint8_t *p = begin_item(w, INODE_ITEM, KA_ITEM_INODE);
+
+	if (!p)
+		return;
+	p = ka_varint_put(p, inode->ino);
+	p = ka_varint_put(p, inode->mode);
+	p = ka_varint_put(p, inode->uid);
+	p = ka_varint_put(p, inode->gid);
+	p = ka_varint_put(p, inode->nlink);
+	p = ka_varint_put(p, inode->rdev);
+	p = ka_varint_put(p, inode->size);
+	p = put_time(p, &inode->atime);
+	p = put_time(p, &inode->mtime);
+	p = put_time(p, &inode->ctime);
+	p = put_time(p, &inode->btime);
+	end_item(w, p);
+}
+
+static void put_xattrs(struct writer *w, const struct ka_inode *inode)
+{
+	const struct ka_xattr *x;
+	uint8_t *p;
+
+	for (x = inode->xattrs; x; x = x->next) {
+		p = begin_item(w, SMALL_ITEM + x->name_bytes + x->value_bytes, KA_ITEM_XATTR);
+		if (!p)
+			return;
+		p = put_bytes(p, x->data, x->name_bytes);
+		p = put_bytes(p, ka_xattr_value(x), x->value_bytes);
+		end_item(w, p);
+	}
+}
+
+static void put_extents(struct writer *w, const struct ka_inode *inode)
+{
+	const struct ka_extent *e;
+	uint8_t *p;
+
+	for (e = ka_extents_find(&inode->extents, 0); e; e = ka_extents_next(e)) {
+		p = begin_item(w, SMALL_ITEM, KA_ITEM_EXTENT);
+		if (!p)
+			return;
+		p = ka_varint_put(p, e->off);
+		p = ka_varint_put(p, e->len);
+		p = ka_varint_put(p, e->addr);
+		if (e->addr) {
+			p = ka_varint_put(p, e->seq);
+			p = ka_varint_put(p, e->delta);
+		}
+		end_item(w, p);
+	}
+}
+
+static void visit_inode(struct ka_hnode *node, void *ctx)
+{
+	const struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
+	struct writer *w = ctx;
+	uint8_t *p;
+
+	put_inode(w, inode);
+	if (S_ISLNK(inode->mode)) {
+		p = begin_item(w, SMALL_ITEM + KA_TARGET_MAX, KA_ITEM_TARGET);
+		if (p)
+			end_item(w, put_bytes(p, inode->target, strlen(inode->target)));
+	}
+	put_xattrs(w, inode);
+	put_extents(w, inode);
+}
+
+/* Directories come after all inodes, so that reading finds what names name. */
+static void visit_dir(struct ka_hnode *node, void *ctx)
+{
+	const struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
+	const struct ka_dirent *de;
+	struct writer *w = ctx;
+	uint8_t *p;
+	size_t i;
+
+	if (!S_ISDIR(inode->mode))
+		return;
+	p = begin_item(w, SMALL_ITEM, KA_ITEM_DIR);
+	if (!p)
+		return;
+	p = ka_varint_put(p, inode->ino);
+	p = ka_varint_put(p, inode->dir->next_cookie);
+	end_item(w, p);
+	for (i = 0; i < inode->dir->slots; i++) {
+		de = inode->dir->slot[i].entry;
+		if (!de)
+			continue;
+		p = begin_item(w, SMALL_ITEM + de->name_bytes, KA_ITEM_NAME);
+		if (!p)
+			return;
+		p = ka_varint_put(p, de->cookie);
+		p = ka_varint_put(p, de->inode->ino);
+		end_item(w, put_bytes(p, de->name, de->name_bytes));
+	}
+}
+
+int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_segments *segments)
+{
+	struct writer w = {
+		.fs = fs,
+		.segments = segments,
+		.ptr.seq = atomic_load(&fs->log.seq),
+		.chunk = malloc(KA_CHUNK_MAX),
+	};
+	uint8_t *p;
+
+	w.err = w.chunk ? next_segment(&w) : -ENOMEM;
+	w.limit = w.err ? 0 : chunk_limit(&w);
+	put_head(&w);
+	put_segments(&w);
+	ka_htab_visit(&fs->index.inodes, visit_inode, &w);
+	ka_htab_visit(&fs->index.inodes, visit_dir, &w);
+	p = begin_item(&w, SMALL_ITEM, KA_ITEM_END);
+	if (p) {
+		end_item(&w, p);
+		flush_chunk(&w);
+	}
+	ka_region_fence(fs->rg); /* all of it before the superblock points at it */
+	free(w.chunk);
+	if (w.err) {
+		ka_ckpt_segments_free(fs, segments);
+		return w.err;
+	}
+	*ret_ptr = w.ptr;
+	return 0;
+}

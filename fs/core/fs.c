@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fs.c - format, open, checkpoint, close; see keepalive/fs.h.
+ *
+ * Crash argument of a checkpoint: ckpt_write.c. Of opening after a clean stop:
+ * the state becomes "mounted" durably before the first record is appended, so
+ * a record is never behind a checkpoint that claims to be all. Of opening
+ * after an unclean one: replay stores nothing; the fresh checkpoint and the
+ * state are published by one update of the superblock.
+ */
+#include "fs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint.h"
+#include "keepalive/err.h"
+#include "keepalive/ops.h"
+#include "keepalive/util.h"
+#include "replay.h"
+
+/*
+ * Log since the last checkpoint that asks for the next: bounds both replay
+ * time and the memory that only replay needs.
+ */
+#define CKPT_BYTES_MAX	 (512ull << 20)
+#define CKPT_RECORDS_MAX (256ull << 10)
+/* Segments kept free for the older checkpoint to stay. */
+#define KEEP_OLD_SHARE 4
+
+void ka_fs_fail(struct ka_fs *fs, int err)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&fs->failed, &none, -KA_ERR_FAILED))
+		ka_msg(fs->sink, KA_MSG_ERROR,
+		       "stopped: %s; what was written is safe, unmount and mount again",
+		       ka_strerror(err));
+}
+
+static void init_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
+void ka_fs_abandon(struct ka_fs *fs)
+{
+	if (!fs)
+		return;
+	free(fs->ckpt[0].index);
+	free(fs->ckpt[1].index);
+	ka_index_release(&fs->index);
+	ka_log_release(&fs->log);
+	ka_segs_release(&fs->segs);
+	pthread_rwlock_destroy(&fs->op_lock);
+	free(fs);
+}
+
+/* An empty state over a region whose superblock is fs->super. */
+static int init_state(struct ka_fs *fs)
+{
+	struct ka_super *sb = &fs->super;
+	int err;
+
+	err = ka_segs_init(&fs->segs, sb->segments, sb->segment_bytes, sb->owned_bytes);
+	ka_log_init(&fs->log, fs->rg, &fs->segs, sb->log_id);
+	return err;
+}
+
+static struct ka_fs *new_fs(struct ka_region *rg, const struct ka_fs_opts *opts)
+{
+	struct ka_fs *fs = calloc(1, sizeof(*fs));
+
+	if (!fs)
+		return NULL;
+	fs->rg = rg;
+	fs->opts = *opts;
+	fs->sink = opts->sink;
+	fs->rdonly = opts->rdonly;
+	init_lock(&fs->op_lock);
+	ka_index_init(&fs->index, &fs->segs);
+	return fs;
+}
+
+/* The older checkpoint stays as a spare while there is plenty of room. */
+static bool keep_old(const struct ka_fs *fs)
+{
+	return fs->ckpt[0].count && fs->segs.free > fs->segs.count / KEEP_OLD_SHARE;
+}
+
+int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
+{
+	struct ka_ckpt_segments segments = {0};
+	struct ka_super *sb = &fs->super;
+	struct ka_ckpt_ptr ptr;
+	bool keep;
+	int err;
+
+	err = ka_ckpt_write(fs, &ptr, &segments);
+	if (err)
+		return err;
+	keep = keep_old(fs);
+	sb->ckpt[1] = keep ? sb->ckpt[0] : (struct ka_ckpt_ptr){0};
+	sb->ckpt[0] = ptr;
+	sb->state = state;
+	ka_super_write(fs->rg, sb); /* from here on the new one counts */
+	ka_ckpt_segments_free(fs, &fs->ckpt[1]);
+	if (keep)
+		fs->ckpt[1] = fs->ckpt[0];
+	else
+		ka_ckpt_segments_free(fs, &fs->ckpt[0]);
+	fs->ckpt[0] = segments;
+	ka_segs_covered(&fs->segs, keep ? sb->ckpt[1].seq : ptr.seq);
+	atomic_store(&fs->log.new_bytes, 0);
+	atomic_store(&fs->log.new_records, 0);
+	return 0;
+}
+
+int ka_fs_checkpoint(struct ka_fs *fs)
+{
+	int err;
+
+	if (fs->rdonly)
+		return -EROFS;
+	pthread_rwlock_wrlock(&fs->op_lock);
+	err = atomic_load(&fs->failed) ?: ka_fs_store(fs, KA_STATE_MOUNTED);
+	pthread_rwlock_unlock(&fs->op_lock);
+	if (err)
+		ka_msg(fs->sink, KA_MSG_ERROR, "cannot write a checkpoint: %s", ka_strerror(err));
+	return err;
+}
+
+bool ka_fs_wants_checkpoint(const struct ka_fs *fs)
+{
+	uint64_t bytes =
+		fs->opts.ckpt_bytes ?: ka_min(CKPT_BYTES_MAX, fs->super.capacity_bytes / 8);
+	/* A large index is worth more log: at most as much again is written. */
+	uint64_t records = ka_max(CKPT_RECORDS_MAX, fs->index.inodes.count / 2);
+
+	return !fs->rdonly && !atomic_load(&fs->failed) &&
+	       (atomic_load(&fs->log.new_bytes) > bytes ||
+		atomic_load(&fs->log.new_records) > records);
+}
+
+int ka_fs_plan(const struct ka_region_info *info, const struct ka_format_opts *opts,
+	       struct ka_super *ret_sb)
+{
+	uint64_t capacity = ka_min(opts->capacity_bytes, info->capacity_bytes);
+	uint64_t slice = opts->slice_bytes;
+	int err;
+
+	memset(ret_sb, 0, sizeof(*ret_sb));
+	/* A device is one slice until it is carved. */
+	if (!slice && info->kind == KA_REGION_DEVDAX)
+		slice = ka_align_up(capacity, KA_SEGMENT_MAX);
+	err = ka_super_geometry(ret_sb, capacity, slice);
+	if (err)
+		return err;
+	ret_sb->disk_version = KA_DISK_VERSION;
+	memcpy(ret_sb->uuid, opts->uuid, sizeof(ret_sb->uuid));
+	memcpy(ret_sb->label, opts->label, sizeof(ret_sb->label));
+	ret_sb->phys_addr = info->phys_addr;
+	ret_sb->owned_bytes = capacity;
+	ret_sb->state = KA_STATE_CLEAN;
+	ret_sb->mkfs_ns = ka_now_ns();
+	return ka_super_new_log_id(ret_sb);
+}
+
+static int make_root(struct ka_fs *fs, const struct ka_format_opts *opts)
+{
+	struct ka_inode *root = ka_index_new(&fs->index, KA_ROOT_INO, S_IFDIR | 0755);
+
+	if (!root)
+		return -ENOMEM;
+	root->nlink = 2;
+	root->uid = opts->root_uid;
+	root->gid = opts->root_gid;
+	root->dir->parent = root;
+	root->atime = root->mtime = root->ctime = root->btime = ka_time_from_ns(fs->super.mkfs_ns);
+	return 0;
+}
+
+/* Old superblocks must not come back to life when the format is cut off. */
+static void erase_supers(struct ka_region *rg)
+{
+	static const uint8_t zeros[KA_SUPER_BYTES];
+	uint64_t bytes, capacity = ka_region_info(rg)->capacity_bytes;
+
+	ka_region_copy(rg, 0, zeros, sizeof(zeros));
+	for (bytes = KA_SEGMENT_MIN; bytes <= ka_min(KA_SEGMENT_MAX, capacity); bytes *= 2)
+		ka_region_copy(rg, bytes - KA_SUPER_BYTES, zeros, sizeof(zeros));
+	ka_region_fence(rg);
+}
+
+int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
+		 const struct ka_msg_sink *sink)
+{
+	struct ka_fs_opts fs_opts = {.sink = sink};
+	struct ka_fs *fs = new_fs(rg, &fs_opts);
+	int err;
+
+	if (!fs)
+		return -ENOMEM;
+	err = ka_fs_plan(ka_region_info(rg), opts, &fs->super);
+	if (!err)
+		err = init_state(fs);
+	if (!err)
+		err = make_root(fs, opts);
+	if (!err) {
+		atomic_store(&fs->log.gen, 1);
+		erase_supers(rg);
+		err = ka_fs_store(fs, KA_STATE_CLEAN);
+	}
+	if (!err)
+		err = ka_region_sync(rg);
+	ka_fs_abandon(fs);
+	return err;
+}
+
+/* Segments that a clean checkpoint left open are gone on with. */
+static void resume_segments(struct ka_fs *fs)
+{
+	uint64_t i;
+
+	for (i = 1; i < fs->segs.count; i++)
+		if (fs->segs.seg[i].state == KA_SEG_OPEN)
+			ka_log_resume(&fs->log, i);
+}
+
+static int recover(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_recovery *ret)
+{
+	struct ka_replay_stats stats;
+	int err;
+
+	err = ka_replay(fs, ckpt_seq, &stats);
+	if (err)
+		return err;
+	*ret = (struct ka_recovery){
+		.done = true,
+		.records = stats.records,
+		.torn = stats.torn,
+		.lost = stats.lost,
+		.orphans = ka_drop_orphans(fs),
+	};
+	fs->super.recovered = stats.records;
+	fs->super.torn = stats.torn;
+	fs->super.lost = stats.lost;
+	fs->super.unclean_ns = ka_now_ns();
+	return 0;
+}
+
+/* The older checkpoint was read because the newest could not be: it is no spare. */
+static void forget_newest(struct ka_fs *fs)
+{
+	fs->super.ckpt[0] = fs->super.ckpt[1];
+	fs->super.ckpt[1] = (struct ka_ckpt_ptr){0};
+	fs->ckpt[0] = fs->ckpt[1];
+	fs->ckpt[1] = (struct ka_ckpt_segments){0};
+}
+
+static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
+{
+	struct ka_ckpt_head head;
+	int err;
+
+	err = ka_super_read(fs->rg, fs->sink, NULL, &fs->super);
+	if (err == -KA_ERR_SUPER_RO_FEATURE && fs->rdonly)
+		err = 0;
+	if (err)
+		return err;
+	err = init_state(fs);
+	if (err)
+		return err;
+	err = ka_ckpt_read(fs, &fs->super.ckpt[which], &head, &fs->ckpt[which]);
+	if (err) {
+		ka_msg(fs->sink, KA_MSG_ERROR, "cannot read the %s checkpoint of '%s': %s",
+		       which ? "older" : "newest", ka_region_info(fs->rg)->path, ka_strerror(err));
+		return err;
+	}
+	if (which)
+		forget_newest(fs);
+	else
+		ka_ckpt_mark(fs, &fs->super.ckpt[1], &fs->ckpt[1]);
+	atomic_store(&fs->log.seq, head.seq);
+	atomic_store(&fs->log.gen, head.next_gen);
+	if (fs->super.state == KA_STATE_MOUNTED || which)
+		err = recover(fs, head.seq, ret);
+	return err;
+}
+
+int ka_fs_load(struct ka_region *rg, const struct ka_fs_opts *opts, unsigned which,
+	       struct ka_recovery *ret_recovery, struct ka_fs **ret_fs)
+{
+	struct ka_fs *fs = new_fs(rg, opts);
+	int err;
+
+	if (!fs)
+		return -ENOMEM;
+	*ret_recovery = (struct ka_recovery){0};
+	err = load(fs, which, ret_recovery);
+	if (err)
+		ka_fs_abandon(fs);
+	else
+		*ret_fs = fs;
+	return err;
+}
+
+static int start_writing(struct ka_fs *fs, bool unclean)
+{
+	struct ka_super *sb = &fs->super;
+
+	sb->mount_ns = ka_now_ns();
+	sb->mounts++;
+	ka_segs_covered(&fs->segs, sb->ckpt[1].addr ? sb->ckpt[1].seq : sb->ckpt[0].seq);
+	ka_ckpt_update_need(fs);
+	if (unclean)
+		return ka_fs_store(fs, KA_STATE_MOUNTED);
+	resume_segments(fs);
+	sb->state = KA_STATE_MOUNTED;
+	ka_super_write(fs->rg, sb); /* before the first record */
+	return 0;
+}
+
+int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs **ret_fs)
+{
+	struct ka_recovery rec;
+	struct ka_fs *fs;
+	int err;
+
+	err = ka_fs_load(rg, opts, 0, &rec, &fs);
+	if (err)
+		return err;
+	if (rec.done)
+		ka_msg(fs->sink, KA_MSG_INFO,
+		       "recovered from an unclean shutdown: %" PRIu64 " records replayed, %" PRIu64
+		       " torn, %" PRIu64 " lost, %" PRIu64 " orphans dropped",
+		       rec.records, rec.torn, rec.lost, rec.orphans);
+	fs->damaged = rec.lost || (fs->super.flags & KA_SUPER_DAMAGED);
+	if (fs->damaged && !fs->rdonly) {
+		ka_msg(fs->sink, KA_MSG_ERROR,
+		       "'%s' is damaged: mounting it read-only; run fsck.keepalivefs",
+		       ka_region_info(rg)->path);
+		fs->rdonly = true;
+	}
+	err = fs->rdonly ? 0 : start_writing(fs, rec.done);
+	if (err)
+		ka_fs_abandon(fs);
+	else
+		*ret_fs = fs;
+	return err;
+}
+
+int ka_fs_close(struct ka_fs *fs)
+{
+	int err = 0;
+
+	if (!fs->rdonly) {
+		err = atomic_load(&fs->failed);
+		if (!err) {
+			ka_drop_orphans(fs);
+			fs->super.clean_ns = ka_now_ns();
+			err = ka_fs_store(fs, KA_STATE_CLEAN);
+		}
+		if (!err)
+			err = ka_region_sync(fs->rg);
+		if (err)
+			ka_msg(fs->sink, KA_MSG_ERROR,
+			       "cannot unmount cleanly: %s; the next mount will recover",
+			       ka_strerror(err));
+	}
+	ka_fs_abandon(fs);
+	return err;
+}
+
+void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
+{
+	uint64_t usable;
+
+	pthread_rwlock_rdlock(&fs->op_lock);
+	*ret = (struct ka_fs_status){
+		.super = fs->super,
+		.files = fs->index.inodes.count,
+		.extents = atomic_load(&fs->index.extents.count),
+		.log_bytes = atomic_load(&fs->log.new_bytes),
+		.log_records = atomic_load(&fs->log.new_records),
+		.rdonly = fs->rdonly,
+		.damaged = fs->damaged,
+	};
+	ret->avail_bytes = ka_segs_avail(&fs->segs, &ret->free_bytes);
+	usable = ka_min(fs->super.owned_bytes, fs->super.segments * fs->super.segment_bytes);
+	ret->used_bytes = usable - ret->free_bytes;
+	pthread_rwlock_unlock(&fs->op_lock);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fs.h (private) - the mounted filesystem as the upper layers share it.
+ *
+ * Lock order, outermost first:
+ *   op_lock      read: one operation; write: a checkpoint, which needs quiet
+ *   index.ns     names, the inode table
+ *   inode.lock   several in the order of ino
+ *   writer.lock  a position of the log, between ka_log_begin and ka_log_put
+ *   segs.lock    leaf
+ */
+#ifndef KA_CORE_FS_H
+#define KA_CORE_FS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "keepalive/fs.h"
+#include "keepalive/index.h"
+#include "keepalive/log.h"
+#include "keepalive/segment.h"
+
+/* The segments that one checkpoint occupies. */
+struct ka_ckpt_segments {
+	uint64_t *index;
+	size_t count;
+	size_t capacity;
+};
+
+struct ka_fs {
+	struct ka_region *rg;
+	struct ka_fs_opts opts;
+	const struct ka_msg_sink *sink;
+	struct ka_super super; /* as last stored */
+	struct ka_segs segs;
+	struct ka_log log;
+	struct ka_index index;
+	struct ka_ckpt_segments ckpt[2]; /* of super.ckpt */
+	pthread_rwlock_t op_lock;
+	_Atomic int failed; /* code that every operation answers; 0: none */
+	bool rdonly;
+	bool damaged;
+};
+
+struct ka_recovery {
+	bool done; /* the shutdown was not clean */
+	uint64_t records;
+	uint64_t torn;
+	uint64_t lost;
+	uint64_t orphans;
+};
+
+/*
+ * Reads everything from checkpoint which (0 newest, 1 older; replay makes up
+ * for the difference) and stores nothing. For fsck; ka_fs_open starts with it.
+ */
+int ka_fs_load(struct ka_region *rg, const struct ka_fs_opts *opts, unsigned which,
+	       struct ka_recovery *ret_recovery, struct ka_fs **ret_fs);
+
+/*
+ * Writes a checkpoint and publishes it with this state. The caller has op_lock
+ * for writing, or the filesystem to itself.
+ */
+int ka_fs_store(struct ka_fs *fs, enum ka_super_state state);
+
+/*
+ * The state in memory no longer follows the log (no memory in the middle of an
+ * update): stop. What is durable is right, and a new mount reads it.
+ */
+void ka_fs_fail(struct ka_fs *fs, int err);
+
+#endif

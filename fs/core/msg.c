@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* msg.c - formats a message and hands it to the program's callback. */
+#include "keepalive/msg.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void ka_msg(const struct ka_msg_sink *sink, enum ka_msg_level level, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (!sink || !sink->fn)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	sink->fn(sink->ctx, level, text);
+}

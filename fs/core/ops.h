@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ops.h (private) - what the files ops_*.c share. */
+#ifndef KA_CORE_OPS_H
+#define KA_CORE_OPS_H
+
+#include "fs.h"
+#include "keepalive/ops.h"
+#include "keepalive/record.h"
+
+/*
+ * Runs fn under op_lock, and again after a checkpoint where it says
+ * -KA_ERR_NEED_CKPT; fn must have undone everything then, or remember in arg
+ * how far it got. modify: refused where the filesystem is read-only.
+ */
+int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg);
+
+/*
+ * Puts a record without payload into the log and applies it. When this fails
+ * with -ENOSPC or -KA_ERR_NEED_CKPT nothing has happened.
+ */
+int ka_op_commit(struct ka_fs *fs, struct ka_rec_disk *head, enum ka_space_class cls);
+
+/* A failed apply of a record that is in the log: stops the filesystem. */
+int ka_op_applied(struct ka_fs *fs, int err);
+
+/* Locks for writing, in the order of ino; NULL and doubles are left out. */
+struct ka_lockset {
+	struct ka_inode *inode[4];
+	int count;
+};
+void ka_lockset_add(struct ka_lockset *set, struct ka_inode *inode);
+void ka_lockset_lock(struct ka_lockset *set);
+void ka_lockset_unlock(struct ka_lockset *set);
+
+/* The caller holds the inode's lock. */
+void ka_attr_fill(const struct ka_inode *inode, struct ka_attr *ret);
+
+/* The same, taking the lock for it. */
+void ka_attr_read(struct ka_inode *inode, struct ka_attr *ret);
+
+/*
+ * Lets go of what an inode without names still has: its contents when nobody
+ * has it open, itself when nobody refers to it. Needs ns for writing, and no
+ * inode lock.
+ */
+void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode);
+
+/*
+ * Gives up one of inode->opens, and what hangs on it. Needs op_lock, and no
+ * other lock; the inode may be gone afterwards.
+ */
+void ka_inode_close(struct ka_fs *fs, struct ka_inode *inode);
+
+/* Checks that the pieces under [addr, addr + len) of e are whole, as verify= says. */
+int ka_extent_verify(struct ka_fs *fs, const struct ka_extent *e, uint64_t addr, uint64_t len,
+		     enum ka_verify how);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ops_util.c - running, committing, locking: what every operation needs. */
+#include "ops.h"
+
+#include <errno.h>
+
+#include "apply.h"
+#include "checkpoint.h"
+#include "keepalive/err.h"
+
+/* Two free what one keeps for the spare checkpoint; others may take it first. */
+#define CKPT_TRIES 4
+
+int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg)
+{
+	int err, tries;
+
+	for (tries = 0; tries < CKPT_TRIES; tries++) {
+		err = atomic_load(&fs->failed);
+		if (err)
+			return err;
+		if (modify && fs->rdonly)
+			return -EROFS;
+		pthread_rwlock_rdlock(&fs->op_lock);
+		err = fn(fs, arg);
+		pthread_rwlock_unlock(&fs->op_lock);
+		if (err != -KA_ERR_NEED_CKPT)
+			return err;
+		err = ka_fs_checkpoint(fs);
+		if (err)
+			return err;
+	}
+	return -ENOSPC;
+}
+
+int ka_op_applied(struct ka_fs *fs, int err)
+{
+	if (!err)
+		return 0;
+	ka_fs_fail(fs, err);
+	return -KA_ERR_FAILED;
+}
+
+int ka_op_commit(struct ka_fs *fs, struct ka_rec_disk *head, enum ka_space_class cls)
+{
+	struct ka_slot slot;
+	uint64_t addr;
+	int err;
+
+	ka_ckpt_update_need(fs);
+	err = ka_log_begin(&fs->log, ka_get32(head->bytes), cls, &slot);
+	if (err)
+		return err;
+	addr = slot.addr;
+	ka_log_put(&fs->log, &slot, head, NULL);
+	return ka_op_applied(fs, ka_apply(fs, head, addr));
+}
+
+void ka_lockset_add(struct ka_lockset *set, struct ka_inode *inode)
+{
+	int i, at = 0;
+
+	if (!inode)
+		return;
+	for (i = 0; i < set->count; i++) {
+		if (set->inode[i] == inode)
+			return;
+		if (set->inode[i]->ino < inode->ino)
+			at = i + 1;
+	}
+	for (i = set->count++; i > at; i--)
+		set->inode[i] = set->inode[i - 1];
+	set->inode[at] = inode;
+}
+
+void ka_lockset_lock(struct ka_lockset *set)
+{
+	int i;
+
+	for (i = 0; i < set->count; i++)
+		pthread_rwlock_wrlock(&set->inode[i]->lock);
+}
+
+void ka_lockset_unlock(struct ka_lockset *set)
+{
+	while (set->count)
+		pthread_rwlock_unlock(&set->inode[--set->count]->lock);
+}
+
+void ka_attr_fill(const struct ka_inode *inode, struct ka_attr *ret)
+{
+	*ret = (struct ka_attr){
+		.ino = inode->ino,
+		.mode = inode->mode,
+		.nlink = inode->nlink,
+		.uid = inode->uid,
+		.gid = inode->gid,
+		.rdev = inode->rdev,
+		.size = inode->size,
+		.blocks = (inode->extents.bytes + 511) / 512,
+		.atime = inode->atime,
+		.mtime = inode->mtime,
+		.ctime = inode->ctime,
+		.btime = inode->btime,
+	};
+}
+
+void ka_attr_read(struct ka_inode *inode, struct ka_attr *ret)
+{
+	pthread_rwlock_rdlock(&inode->lock);
+	ka_attr_fill(inode, ret);
+	pthread_rwlock_unlock(&inode->lock);
+}
+
+void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode)
+{
+	bool referenced = atomic_load(&inode->nlookup);
+
+	if (inode->nlink || atomic_load(&inode->opens))
+		return;
+	if (!referenced) {
+		ka_index_forget(&fs->index, inode);
+		return;
+	}
+	pthread_rwlock_wrlock(&inode->lock);
+	ka_index_empty(&fs->index, inode);
+	pthread_rwlock_unlock(&inode->lock);
+}
+
+void ka_inode_close(struct ka_fs *fs, struct ka_inode *inode)
+{
+	uint32_t opens = atomic_load(&inode->opens);
+	ka_ino_t ino = inode->ino;
+	bool reap;
+
+	while (opens > 1)
+		if (atomic_compare_exchange_weak(&inode->opens, &opens, opens - 1))
+			return;
+	/* The last one, as it seems: nlink is to be read before the inode may go. */
+	pthread_rwlock_rdlock(&fs->index.ns);
+	reap = atomic_fetch_sub(&inode->opens, 1) == 1 && !inode->nlink;
+	pthread_rwlock_unlock(&fs->index.ns);
+	if (!reap)
+		return;
+	pthread_rwlock_wrlock(&fs->index.ns);
+	inode = ka_index_find(&fs->index, ino); /* another thread may have been faster */
+	if (inode)
+		ka_inode_reap(fs, inode);
+	pthread_rwlock_unlock(&fs->index.ns);
+}

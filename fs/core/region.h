@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * region.h (private) - what a back end of the store gate provides.
+ */
+#ifndef KA_CORE_REGION_H
+#define KA_CORE_REGION_H
+
+#include "keepalive/region.h"
+
+struct ka_region_ops {
+	void (*write)(struct ka_region *rg, uint64_t off, const void *src, size_t len);
+	void (*copy)(struct ka_region *rg, uint64_t off, const void *src, size_t len);
+	void (*flush)(struct ka_region *rg, uint64_t off, size_t len);
+	void (*fence)(struct ka_region *rg);
+	int (*prepare)(struct ka_region *rg, uint64_t off, size_t len);
+	int (*sync)(struct ka_region *rg);
+	void (*leaving)(struct ka_region *rg);
+	void (*close)(struct ka_region *rg); /* frees rg too */
+};
+
+/* A back end embeds this as its first member. */
+struct ka_region {
+	const struct ka_region_ops *ops;
+	struct ka_region_info info;
+	uint8_t *base; /* of the window of capacity_bytes */
+};
+
+#endif

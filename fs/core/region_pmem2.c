@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * region_pmem2.c - the store gate over a regular file or a devdax device.
+ *
+ * The whole capacity is reserved as one window of address space and the
+ * memory mapped into it, so that a region can grow later without moving.
+ * libpmem2 supplies the stores, through pmem2_map_from_existing only: its own
+ * mapping functions crash on soft-reserved devices (they look for a namespace
+ * that is not there), so size and alignment come from sysfs.
+ *
+ * A regular file is treated as memory too. Its page cache outlives the
+ * process, not the machine: ka_region_sync is for those who want that.
+ *
+ * Locks on the region: two bytes under open-file-description locks, which end
+ * with the last descriptor. LOCK_HOLD is held from open to close (exclusive by
+ * writers, shared by readers); LOCK_SERVING is given up when the holder begins
+ * to leave, so that others know whether waiting is worth it.
+ */
+#include "region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libpmem2.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <time.h>
+
+#include "keepalive/err.h"
+#include "keepalive/util.h"
+
+#define LOCK_HOLD    0
+#define LOCK_SERVING 1
+/* umount(2) returns before the daemon knows of it: grant it a moment. */
+#define GRACE_NS (500 * 1000000ll)
+#define LEAVE_NS (10 * 1000000000ll)
+#define POLL_NS	 (5 * 1000000ll)
+
+#define WINDOW_ALIGN (2ull << 20)
+#define REGION_MIN   (64ull << 10) /* below it there is nothing to look at */
+
+struct pmem2_region {
+	struct ka_region rg;
+	int fd;
+	void *window; /* the reservation, window_bytes long */
+	size_t window_bytes;
+	struct pmem2_source *source;
+	struct pmem2_map *map;
+	pmem2_memcpy_fn memcpy_fn;
+	pmem2_flush_fn flush_fn;
+	pmem2_drain_fn drain_fn;
+};
+
+static struct pmem2_region *to_pmem2(struct ka_region *rg)
+{
+	return ka_container_of(rg, struct pmem2_region, rg);
+}
+
+static void p2_write(struct ka_region *rg, uint64_t off, const void *src, size_t len)
+{
+	memcpy(rg->base + off, src, len);
+}
+
+static void p2_copy(struct ka_region *rg, uint64_t off, const void *src, size_t len)
+{
+	to_pmem2(rg)->memcpy_fn(rg->base + off, src, len,
+				PMEM2_F_MEM_NONTEMPORAL | PMEM2_F_MEM_NODRAIN);
+}
+
+static void p2_flush(struct ka_region *rg, uint64_t off, size_t len)
+{
+	to_pmem2(rg)->flush_fn(rg->base + off, len);
+}
+
+static void p2_fence(struct ka_region *rg)
+{
+	to_pmem2(rg)->drain_fn();
+}
+
+static int p2_prepare(struct ka_region *rg, uint64_t off, size_t len)
+{
+	if (!madvise(rg->base + off, len, MADV_POPULATE_WRITE))
+		return 0;
+	/* EFAULT: what a store would meet as SIGBUS. Others: populating is an extra. */
+	return errno == EFAULT ? -ENOSPC : 0;
+}
+
+static int p2_sync(struct ka_region *rg)
+{
+	if (!rg->info.needs_sync)
+		return 0;
+	return fdatasync(to_pmem2(rg)->fd) ? -errno : 0;
+}
+
+static int lock_byte(int fd, off_t byte, short type)
+{
+	struct flock fl = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	return fcntl(fd, F_OFD_SETLK, &fl) ? -errno : 0;
+}
+
+static bool byte_is_locked(int fd, off_t byte)
+{
+	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	return !fcntl(fd, F_OFD_GETLK, &fl) && fl.l_type != F_UNLCK;
+}
+
+static void p2_leaving(struct ka_region *rg)
+{
+	lock_byte(to_pmem2(rg)->fd, LOCK_SERVING, F_UNLCK);
+}
+
+static void p2_close(struct ka_region *rg)
+{
+	struct pmem2_region *p2 = to_pmem2(rg);
+
+	if (p2->map)
+		pmem2_map_delete(&p2->map);
+	if (p2->source)
+		pmem2_source_delete(&p2->source);
+	if (p2->window)
+		munmap(p2->window, p2->window_bytes);
+	if (p2->fd >= 0)
+		close(p2->fd);
+	free((char *)rg->info.path);
+	free(p2);
+}
+
+static const struct ka_region_ops p2_ops = {
+	.write = p2_write,
+	.copy = p2_copy,
+	.flush = p2_flush,
+	.fence = p2_fence,
+	.prepare = p2_prepare,
+	.sync = p2_sync,
+	.leaving = p2_leaving,
+	.close = p2_close,
+};
+
+/* Waits as long as waiting is worth it: see the top of the file. */
+static int lock_region(int fd, bool write, bool wait)
+{
+	const struct timespec pause = {.tv_nsec = POLL_NS};
+	short type = write ? F_WRLCK : F_RDLCK;
+	int64_t waited = 0;
+	int err;
+
+	for (;;) {
+		err = lock_byte(fd, LOCK_HOLD, type);
+		if (!err)
+			return lock_byte(fd, LOCK_SERVING, type);
+		if (err != -EAGAIN && err != -EACCES)
+			return err;
+		if (!wait || waited >= LEAVE_NS ||
+		    (waited >= GRACE_NS && byte_is_locked(fd, LOCK_SERVING)))
+			return -KA_ERR_REGION_BUSY;
+		nanosleep(&pause, NULL);
+		waited += POLL_NS;
+	}
+}
+
+/* Reads a number from the sysfs directory of a character device. */
+static int read_sysfs(dev_t dev, const char *name, uint64_t *ret_value)
+{
+	char path[128], text[64];
+	KA_AUTO_CLOSE int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/%s", major(dev), minor(dev), name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return n ? -errno : -EIO;
+	text[n] = 0;
+	*ret_value = strtoull(text, NULL, 0);
+	return 0;
+}
+
+static bool is_dax(dev_t dev)
+{
+	char path[64], target[256];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/subsystem", major(dev), minor(dev));
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n <= 0)
+		return false;
+	target[n] = 0;
+	return !strcmp(strrchr(target, '/') ?: "", "/dax");
+}
+
+static int inspect(int fd, struct ka_region_info *info)
+{
+	struct stat st;
+	int err;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISREG(st.st_mode)) {
+		info->kind = KA_REGION_FILE;
+		info->capacity_bytes = ka_align_down((uint64_t)st.st_size, 4096);
+		return 0;
+	}
+	if (!S_ISCHR(st.st_mode) || !is_dax(st.st_rdev))
+		return -KA_ERR_REGION_TYPE;
+	info->kind = KA_REGION_DEVDAX;
+	err = read_sysfs(st.st_rdev, "size", &info->capacity_bytes);
+	if (err)
+		return err;
+	if (read_sysfs(st.st_rdev, "resource", &info->phys_addr))
+		info->phys_addr = 0; /* readable by root only; for information */
+	return 0;
+}
+
+/* Whether the file's pages have a disk behind them. */
+static bool has_disk(int fd)
+{
+	struct statfs sfs;
+
+	if (fstatfs(fd, &sfs))
+		return true;
+	return sfs.f_type != TMPFS_MAGIC && sfs.f_type != RAMFS_MAGIC &&
+	       sfs.f_type != HUGETLBFS_MAGIC;
+}
+
+static int map_region(struct pmem2_region *p2, bool write)
+{
+	struct ka_region_info *info = &p2->rg.info;
+	int prot = PROT_READ | (write ? PROT_WRITE : 0);
+	uint8_t *base;
+	void *at;
+
+	p2->window_bytes = info->capacity_bytes + WINDOW_ALIGN;
+	p2->window = mmap(NULL, p2->window_bytes, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p2->window == MAP_FAILED) {
+		p2->window = NULL;
+		return -errno;
+	}
+	base = (uint8_t *)ka_align_up((uintptr_t)p2->window, WINDOW_ALIGN);
+	/* A file on a DAX filesystem: the mapping itself is durable. */
+	at = mmap(base, info->capacity_bytes, prot, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED,
+		  p2->fd, 0);
+	if (at == MAP_FAILED) {
+		at = mmap(base, info->capacity_bytes, prot, MAP_SHARED | MAP_FIXED, p2->fd, 0);
+		info->needs_sync = info->kind == KA_REGION_FILE && has_disk(p2->fd);
+	}
+	if (at == MAP_FAILED)
+		return -errno;
+	madvise(base, info->capacity_bytes, MADV_DONTDUMP);
+	madvise(base, info->capacity_bytes, MADV_HUGEPAGE);
+	p2->rg.base = base;
+	return 0;
+}
+
+static int attach_pmem2(struct pmem2_region *p2)
+{
+	if (pmem2_source_from_fd(&p2->source, p2->fd))
+		return -EINVAL;
+	if (pmem2_map_from_existing(&p2->map, p2->source, p2->rg.base, p2->rg.info.capacity_bytes,
+				    PMEM2_GRANULARITY_CACHE_LINE))
+		return -EINVAL;
+	p2->memcpy_fn = pmem2_get_memcpy_fn(p2->map);
+	p2->flush_fn = pmem2_get_flush_fn(p2->map);
+	p2->drain_fn = pmem2_get_drain_fn(p2->map);
+	return 0;
+}
+
+/* A dax device that is ordinary RAM at the moment has no node in /dev. */
+static bool is_system_ram(const char *path)
+{
+	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	char link[128], target[256];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/sys/bus/dax/devices/%.32s/driver", name);
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n <= 0)
+		return false;
+	target[n] = 0;
+	return !strcmp(strrchr(target, '/') ?: "", "/kmem");
+}
+
+static int open_node(const char *path, bool write, const struct ka_msg_sink *sink)
+{
+	int fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+	int err = -errno;
+
+	if (fd >= 0)
+		return fd;
+	if (err == -ENOENT && is_system_ram(path))
+		ka_msg(sink, KA_MSG_ERROR,
+		       "'%s' is in use as system memory; take it back with "
+		       "'daxctl reconfigure-device --mode=devdax -f'",
+		       path);
+	else if (err == -EISDIR)
+		ka_msg(sink, KA_MSG_ERROR, "'%s' is a directory, not a region", path);
+	else
+		ka_msg(sink, KA_MSG_ERROR, "cannot open '%s': %s", path, ka_strerror(err));
+	return err;
+}
+
+static int open_steps(struct pmem2_region *p2, unsigned flags, const struct ka_msg_sink *sink)
+{
+	struct ka_region_info *info = &p2->rg.info;
+	bool write = flags & KA_REGION_WRITE;
+	int err;
+
+	p2->fd = open_node(info->path, write, sink);
+	if (p2->fd < 0)
+		return p2->fd;
+	err = inspect(p2->fd, info);
+	if (err) {
+		ka_msg(sink, KA_MSG_ERROR, "cannot use '%s': %s", info->path, ka_strerror(err));
+		return err;
+	}
+	if (flags & KA_REGION_LOCK) {
+		err = lock_region(p2->fd, write, !(flags & KA_REGION_NOWAIT));
+		if (err == -KA_ERR_REGION_BUSY)
+			ka_msg(sink, KA_MSG_ERROR,
+			       "'%s' is in use by another program; unmount it first", info->path);
+		else if (err)
+			ka_msg(sink, KA_MSG_ERROR, "cannot lock '%s': %s", info->path,
+			       ka_strerror(err));
+		if (err)
+			return err;
+	}
+	if (info->capacity_bytes < REGION_MIN) {
+		err = info->capacity_bytes ? -KA_ERR_REGION_SMALL : -KA_ERR_NOT_KEEPALIVE;
+		ka_msg(sink, KA_MSG_ERROR, "'%s' holds no filesystem: it is only %" PRIu64 " bytes",
+		       info->path, info->capacity_bytes);
+		return err;
+	}
+	err = map_region(p2, write);
+	if (!err)
+		err = attach_pmem2(p2);
+	if (err)
+		ka_msg(sink, KA_MSG_ERROR, "cannot map '%s': %s", info->path, ka_strerror(err));
+	return err;
+}
+
+int ka_region_open(const char *path, unsigned flags, const struct ka_msg_sink *sink,
+		   struct ka_region **ret_rg)
+{
+	struct pmem2_region *p2 = calloc(1, sizeof(*p2));
+	int err;
+
+	if (!p2)
+		return -ENOMEM;
+	p2->rg.ops = &p2_ops;
+	p2->fd = -1;
+	p2->rg.info.path = strdup(path);
+	err = p2->rg.info.path ? open_steps(p2, flags, sink) : -ENOMEM;
+	if (err) {
+		p2_close(&p2->rg);
+		return err;
+	}
+	*ret_rg = &p2->rg;
+	return 0;
+}
+
+int ka_region_in_use(const char *path, bool *ret_used)
+{
+	KA_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	*ret_used = byte_is_locked(fd, LOCK_HOLD);
+	return 0;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * replay.c - recovery; see replay.h.
+ *
+ * Where records are looked for: behind the fill mark of the segments that were
+ * open when the checkpoint was made, and in every segment opened since, which
+ * its header tells (its open_seq is not below the checkpoint's).
+ *
+ * What is torn and what is damaged: a position of the log fences each record
+ * before it begins the next, and the END of a segment before the next segment.
+ * So only the newest segment of each position may stop short, and only at its
+ * last record. Anything else that is not whole had been durable once.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "apply.h"
+#include "keepalive/err.h"
+#include "keepalive/record.h"
+#include "keepalive/scan.h"
+#include "keepalive/util.h"
+
+struct found {
+	uint64_t seq;
+	uint64_t addr;
+};
+
+/* A segment with records behind the checkpoint. */
+struct source {
+	uint64_t index;
+	uint64_t start; /* where they begin */
+	struct ka_segment_info info;
+};
+
+struct replay {
+	struct ka_fs *fs;
+	uint64_t ckpt_seq;
+	struct source *source;
+	size_t sources;
+	struct found *found;
+	size_t count;
+	size_t capacity;
+	uint64_t max_seq;
+	struct ka_replay_stats *stats;
+};
+
+static void report(struct replay *r, uint64_t addr, int err, const char *what)
+{
+	r->stats->lost++;
+	ka_msg(r->fs->sink, KA_MSG_ERROR, "%s at 0x%" PRIx64 ": %s", what, addr, ka_strerror(err));
+}
+
+static int add_found(struct replay *r, const struct ka_rec_disk *rec, uint64_t addr)
+{
+	size_t capacity = r->capacity ? r->capacity * 2 : 1024;
+	struct found *bigger;
+
+	if (r->count == r->capacity) {
+		bigger = realloc(r->found, capacity * sizeof(*bigger));
+		if (!bigger)
+			return -ENOMEM;
+		r->found = bigger;
+		r->capacity = capacity;
+	}
+	r->found[r->count++] = (struct found){.seq = ka_get64(rec->seq), .addr = addr};
+	return 0;
+}
+
+static bool is_source(const struct replay *r, uint64_t index, struct source *ret)
+{
+	const struct ka_seg *seg = &r->fs->segs.seg[index];
+	uint32_t bytes = r->fs->segs.bytes;
+
+	if (seg->state == KA_SEG_SUPER || seg->state == KA_SEG_CKPT ||
+	    seg->state == KA_SEG_ABSENT ||
+	    ka_scan_header(r->fs->rg, r->fs->super.log_id, index, bytes, &ret->info) ||
+	    ret->info.kind != KA_SEGMENT_LOG)
+		return false;
+	ret->index = index;
+	ret->start = index * bytes + sizeof(struct ka_segment_disk);
+	if (ret->info.open_seq >= r->ckpt_seq &&
+	    (seg->state != KA_SEG_OPEN || seg->gen != ret->info.gen))
+		return true;
+	if (seg->state != KA_SEG_OPEN || seg->gen != ret->info.gen)
+		return false;
+	ret->start = index * bytes + atomic_load(&seg->used);
+	return true;
+}
+
+static int find_sources(struct replay *r)
+{
+	uint64_t i, gen;
+
+	r->source = calloc(r->fs->segs.count, sizeof(*r->source));
+	if (!r->source)
+		return -ENOMEM;
+	for (i = 1; i < r->fs->segs.count; i++) {
+		if (!is_source(r, i, &r->source[r->sources]))
+			continue;
+		gen = r->source[r->sources].info.gen;
+		if (gen >= atomic_load(&r->fs->log.gen))
+			atomic_store(&r->fs->log.gen, gen + 1);
+		r->sources++;
+	}
+	return 0;
+}
+
+/* Whether its position went on to another segment, so that this one is whole. */
+static bool was_closed(const struct replay *r, const struct source *s)
+{
+	size_t i;
+
+	for (i = 0; i < r->sources; i++)
+		if (r->source[i].info.writer == s->info.writer &&
+		    r->source[i].info.gen > s->info.gen)
+			return true;
+	return false;
+}
+
+static bool payload_whole(const struct replay *r, const struct ka_rec_disk *rec, uint64_t addr)
+{
+	const struct ka_payload_disk *pl = ka_record_payload(rec);
+	uint64_t at = ka_scan_payload_addr(rec, addr);
+	uint32_t i, pieces;
+
+	if (!pl)
+		return true;
+	if (ka_payload_check(pl, (const char *)rec + ka_get32(rec->head_bytes)))
+		return false;
+	pieces = ka_payload_pieces(pl);
+	for (i = 0; i < pieces; i++)
+		ka_segs_set_verified(&r->fs->segs, at + (uint64_t)i * ka_get32(pl->piece_bytes));
+	return true;
+}
+
+/* Whether a record was begun at addr, and not just never reached. */
+static bool was_begun(const struct ka_scan *scan)
+{
+	const struct ka_rec_disk *rec = ka_region_at(scan->rg, scan->addr, sizeof(*rec));
+
+	return rec && ka_get64(rec->log_id) == scan->ident.log_id &&
+	       ka_get32(rec->gen) == scan->ident.gen;
+}
+
+/* Whether nothing whole follows behind the record that was just read. */
+static bool was_last(const struct ka_scan *scan)
+{
+	struct ka_scan rest = *scan;
+	const struct ka_rec_disk *rec;
+	uint64_t addr;
+
+	if (rest.end - rest.addr < sizeof(*rec))
+		return true;
+	return ka_scan_next(&rest, &rec, &addr) < 0 && !ka_scan_resync(&rest);
+}
+
+/* Reads one segment, up to *ret_end; its newest record has number *ret_last. */
+static int read_source(struct replay *r, const struct source *s, uint64_t *ret_end,
+		       uint64_t *ret_last)
+{
+	uint64_t end = (s->index + 1) * r->fs->segs.bytes, addr, bad;
+	bool closed = was_closed(r, s);
+	const struct ka_rec_disk *rec;
+	struct ka_scan scan;
+	int err;
+
+	*ret_end = s->start;
+	*ret_last = 0;
+	ka_scan_start(&scan, r->fs->rg, r->fs->super.log_id, s->info.gen, s->start, end);
+	for (;;) {
+		err = ka_scan_next(&scan, &rec, &addr);
+		if (err == KA_SCAN_END)
+			break;
+		if (err) {
+			bad = scan.addr;
+			if (ka_scan_resync(&scan)) {
+				report(r, bad, err, "damaged record");
+				continue;
+			}
+			if (closed)
+				report(r, bad, err, "damaged end of a segment");
+			else if (was_begun(&scan))
+				r->stats->torn++;
+			return 0;
+		}
+		if (!payload_whole(r, rec, addr)) {
+			if (!closed && was_last(&scan)) {
+				r->stats->torn++;
+				return 0;
+			}
+			report(r, addr, -KA_ERR_PAYLOAD_CSUM, "damaged data");
+		}
+		*ret_last = ka_max(*ret_last, ka_get64(rec->seq));
+		*ret_end = scan.addr;
+		err = add_found(r, rec, addr);
+		if (err)
+			return err;
+	}
+	*ret_end = end;
+	return 0;
+}
+
+static int read_sources(struct replay *r)
+{
+	uint64_t end, last;
+	struct ka_seg *seg;
+	size_t i;
+	int err;
+
+	for (i = 0; i < r->sources; i++) {
+		err = read_source(r, &r->source[i], &end, &last);
+		if (err)
+			return err;
+		seg = &r->fs->segs.seg[r->source[i].index];
+		if (seg->state == KA_SEG_FREE) {
+			if (!last)
+				continue; /* opened, never used */
+			r->fs->segs.free--;
+		}
+		seg->state = KA_SEG_FULL; /* nobody appends behind a torn record */
+		seg->gen = r->source[i].info.gen;
+		atomic_store(&seg->used, (uint32_t)(end - r->source[i].index * r->fs->segs.bytes));
+		atomic_store(&seg->last_seq, ka_max(atomic_load(&seg->last_seq), last));
+		r->max_seq = ka_max(r->max_seq, last);
+	}
+	return 0;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static int apply_all(struct replay *r)
+{
+	const struct ka_rec_disk *rec;
+	size_t i;
+	int err;
+
+	qsort(r->found, r->count, sizeof(*r->found), by_seq);
+	for (i = 0; i < r->count; i++) {
+		rec = ka_region_at(r->fs->rg, r->found[i].addr, sizeof(*rec));
+		err = ka_apply(r->fs, rec, r->found[i].addr);
+		if (err == -ENOMEM)
+			return err;
+		if (err)
+			report(r, r->found[i].addr, err, "record that cannot be applied");
+		else
+			r->stats->records++;
+	}
+	return 0;
+}
+
+/*
+ * Segments that must be there and are not: one that was open when the
+ * checkpoint was made, or one that the next of its position names.
+ */
+static void check_sources(struct replay *r, uint64_t ckpt_gen)
+{
+	uint64_t prev, i;
+	size_t s, t;
+
+	for (i = 1; i < r->fs->segs.count; i++) {
+		struct ka_seg *seg = &r->fs->segs.seg[i];
+
+		if (seg->state != KA_SEG_OPEN)
+			continue;
+		seg->state = KA_SEG_FULL;
+		report(r, i * r->fs->segs.bytes, -KA_ERR_SEGMENT_HEADER, "damaged segment");
+	}
+	for (s = 0; s < r->sources; s++) {
+		prev = r->source[s].info.prev_gen;
+		for (t = 0; t < r->sources && r->source[t].info.gen != prev; t++)
+			;
+		if (prev >= ckpt_gen && t == r->sources)
+			report(r, r->source[s].index * r->fs->segs.bytes, -KA_ERR_SEGMENT_HEADER,
+			       "missing segment before the one");
+	}
+}
+
+int ka_replay(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_replay_stats *ret)
+{
+	struct replay r = {.fs = fs, .ckpt_seq = ckpt_seq, .max_seq = ckpt_seq, .stats = ret};
+	uint64_t ckpt_gen = atomic_load(&fs->log.gen);
+	int err;
+
+	*ret = (struct ka_replay_stats){0};
+	err = find_sources(&r);
+	if (!err)
+		err = read_sources(&r);
+	if (!err)
+		check_sources(&r, ckpt_gen);
+	if (!err && r.count)
+		err = apply_all(&r);
+	atomic_store(&fs->log.seq, r.max_seq);
+	free(r.source);
+	free(r.found);
+	return err;
+}
+
+struct orphans {
+	struct ka_inode **list;
+	size_t count;
+};
+
+static void collect_orphan(struct ka_hnode *node, void *ctx)
+{
+	struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
+	struct orphans *o = ctx;
+
+	if (inode->nlink)
+		return;
+	if (o->list)
+		o->list[o->count] = inode;
+	o->count++;
+}
+
+uint64_t ka_drop_orphans(struct ka_fs *fs)
+{
+	struct orphans o = {0};
+	size_t i, n;
+
+	ka_htab_visit(&fs->index.inodes, collect_orphan, &o);
+	n = o.count;
+	o.list = n ? malloc(n * sizeof(struct ka_inode *)) : NULL;
+	if (!o.list)
+		return 0;
+	o.count = 0;
+	ka_htab_visit(&fs->index.inodes, collect_orphan, &o);
+	for (i = 0; i < n; i++)
+		ka_index_forget(&fs->index, o.list[i]);
+	free(o.list);
+	return n;
+}

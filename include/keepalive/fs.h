@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fs.h - the life of a mounted filesystem: format, open, checkpoint, close.
+ *
+ * The caller owns the region and closes it after the filesystem. Nothing here
+ * starts a thread; the program decides when to make checkpoints.
+ */
+#ifndef KEEPALIVE_FS_H
+#define KEEPALIVE_FS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keepalive/msg.h"
+#include "keepalive/region.h"
+#include "keepalive/super.h"
+
+struct ka_fs;
+
+enum ka_verify {
+	KA_VERIFY_FIRST, /* each piece at its first read after a mount */
+	KA_VERIFY_ALWAYS,
+	KA_VERIFY_NEVER,
+};
+
+struct ka_fs_opts {
+	bool rdonly; /* replays in memory, stores nothing */
+	enum ka_verify verify;
+	uint64_t ckpt_bytes; /* log since the last checkpoint that asks for one; 0: default */
+	const struct ka_msg_sink *sink; /* may be NULL; must outlive the filesystem */
+};
+
+struct ka_format_opts {
+	uint8_t uuid[16];
+	char label[KA_LABEL_MAX + 1];
+	uint64_t capacity_bytes; /* of the region to use */
+	uint64_t slice_bytes;	 /* 0: chosen */
+	uint32_t root_uid;
+	uint32_t root_gid;
+};
+
+/* What ka_fs_format would make; nothing is stored. 0 or -KA_ERR_*. */
+int ka_fs_plan(const struct ka_region_info *info, const struct ka_format_opts *opts,
+	       struct ka_super *ret_sb);
+
+/*
+ * Makes an empty filesystem. The superblock is stored last: a format that is
+ * cut off leaves no filesystem. 0 or a negative code.
+ */
+int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
+		 const struct ka_msg_sink *sink);
+
+/*
+ * Opens the filesystem in a region: reads the checkpoint, replays what came
+ * after it, and unless rdonly, marks it as mounted (after an unclean shutdown:
+ * with a fresh checkpoint). A region not opened for writing needs rdonly.
+ * Damage that recovery cannot work around: -KA_ERR_*, explained to the sink.
+ */
+int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs **ret_fs);
+
+/*
+ * Ends it cleanly: checkpoint, clean state. Nobody may be inside an operation.
+ * Frees fs whatever it returns.
+ */
+int ka_fs_close(struct ka_fs *fs);
+
+/* Frees fs and stores nothing: what a crash would leave. */
+void ka_fs_abandon(struct ka_fs *fs);
+
+/* Writes a checkpoint; operations wait meanwhile. */
+int ka_fs_checkpoint(struct ka_fs *fs);
+
+/* Whether enough was written since the last one. Cheap. */
+bool ka_fs_wants_checkpoint(const struct ka_fs *fs);
+
+struct ka_fs_status {
+	struct ka_super super; /* as on media now */
+	uint64_t used_bytes;   /* in no way available to ordinary writes */
+	uint64_t free_bytes;
+	uint64_t avail_bytes; /* free without the reserve */
+	uint64_t files;	      /* inodes, the root included */
+	uint64_t extents;
+	uint64_t log_bytes; /* since the last checkpoint */
+	uint64_t log_records;
+	bool rdonly;
+	bool damaged;
+};
+
+void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret);
+
+#endif

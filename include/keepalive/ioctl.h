@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ioctl.h - how keepalivectl talks to the daemon: ioctls on the mount point.
+ *
+ * FUSE carries them as they are ("restricted" ioctls: sizes come from the
+ * number), so the structs are of fixed size and have no pointers.
+ */
+#ifndef KEEPALIVE_IOCTL_H
+#define KEEPALIVE_IOCTL_H
+
+#include <linux/ioctl.h>
+#include <stdint.h>
+
+#define KA_IOC_PATH_MAX 4096
+
+struct ka_ioc_status {
+	uint32_t version; /* of this struct: 1 */
+	uint32_t rdonly;
+	uint32_t damaged;
+	uint32_t rsv;
+	uint64_t used_bytes;
+	uint64_t free_bytes;
+	uint64_t avail_bytes;
+	uint64_t files;
+	uint64_t extents;
+	uint64_t log_bytes;
+	uint64_t log_records;
+	uint64_t io_errors;		   /* reads that failed verification since the mount */
+	char region_path[KA_IOC_PATH_MAX]; /* absolute */
+	uint8_t super[4096];		   /* struct ka_super_disk as on media */
+};
+
+#define KA_IOC_STATUS _IOR('K', 0x41, struct ka_ioc_status)
+
+#endif

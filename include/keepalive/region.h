@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * region.h - the store gate: the memory that survives, and the only functions
+ * that store to it.
+ *
+ * A region is one range of addresses [0, capacity). Reads go through const
+ * pointers into it; every store goes through the functions below, so that a
+ * test back end can record stores, flushes and fences. A store is durable
+ * after a flush of its bytes (ka_region_copy flushes by itself) and then a
+ * fence by the same thread.
+ *
+ * Locks: none. Callers see to it that no two threads store to the same bytes.
+ */
+#ifndef KEEPALIVE_REGION_H
+#define KEEPALIVE_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "keepalive/msg.h"
+
+struct ka_region;
+
+enum ka_region_kind {
+	KA_REGION_FILE,
+	KA_REGION_DEVDAX,
+	KA_REGION_MEM, /* ordinary memory, for tests */
+};
+
+struct ka_region_info {
+	enum ka_region_kind kind;
+	const char *path; /* as given; owned by the region */
+	uint64_t capacity_bytes;
+	uint64_t phys_addr; /* 0 where there is none or it is not known */
+	bool needs_sync;    /* page cache of a disk: see ka_region_sync */
+};
+
+/* Flags of ka_region_open. */
+#define KA_REGION_WRITE	 1u /* else every store faults */
+#define KA_REGION_LOCK	 2u /* nobody else may have the region; -KA_ERR_REGION_BUSY */
+#define KA_REGION_NOWAIT 4u /* do not wait for a daemon on its way out */
+
+/*
+ * Maps the regular file or devdax device at path. With KA_REGION_LOCK the
+ * caller becomes the only user; a daemon that has begun to shut down (see
+ * ka_region_leaving) is waited for, up to 10 s. The lock ends with the process.
+ */
+int ka_region_open(const char *path, unsigned flags, const struct ka_msg_sink *sink,
+		   struct ka_region **ret_rg);
+
+/* Takes memory of the caller as a region. For tests. */
+int ka_region_open_mem(void *mem, uint64_t bytes, struct ka_region **ret_rg);
+
+/* Whether some program holds the lock on the region at path. Never waits. */
+int ka_region_in_use(const char *path, bool *ret_used);
+
+/* Says that this holder of the lock will be gone soon. */
+void ka_region_leaving(struct ka_region *rg);
+
+/* Unmaps and unlocks. NULL is fine. */
+void ka_region_close(struct ka_region *rg);
+
+const struct ka_region_info *ka_region_info(const struct ka_region *rg);
+
+/* The bytes [off, off + len), or NULL where that is not inside the region. */
+const void *ka_region_at(const struct ka_region *rg, uint64_t off, uint64_t len);
+
+/* Ordinary store; becomes durable by ka_region_flush and ka_region_fence. */
+void ka_region_write(struct ka_region *rg, uint64_t off, const void *src, size_t len);
+
+/* Non-temporal store, flushed by itself; durable after ka_region_fence. */
+void ka_region_copy(struct ka_region *rg, uint64_t off, const void *src, size_t len);
+
+void ka_region_flush(struct ka_region *rg, uint64_t off, size_t len);
+void ka_region_fence(struct ka_region *rg);
+
+/*
+ * Makes sure that stores to these bytes will find memory, all at once, which is
+ * several times faster than page by page. -ENOSPC where a file region has no
+ * room on its own filesystem: without this the store would end in SIGBUS.
+ */
+int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len);
+
+/*
+ * For a region in the page cache of a disk: writes everything back. Nothing to
+ * do on DAX. 0 or -errno.
+ */
+int ka_region_sync(struct ka_region *rg);
+
+#endif

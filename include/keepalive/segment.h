@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * segment.h - what the memory of the region is used for, by segment.
+ *
+ * A segment is free, open (a writer appends to it), full, or part of a
+ * checkpoint. A full one becomes free when no byte in it is live and no
+ * record in it is needed for replay, that is, when a checkpoint covers it.
+ *
+ * It also remembers which pieces of payload have been verified since the
+ * mount: a bit for each 64 bytes of region, as no two pieces begin closer.
+ *
+ * Locks: ka_segs.lock for states and counts; live counts and verified bits are
+ * atomic. The lock is a leaf: nothing else is taken under it.
+ */
+#ifndef KEEPALIVE_SEGMENT_H
+#define KEEPALIVE_SEGMENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "keepalive/format.h"
+#include "keepalive/region.h"
+
+enum ka_seg_state {
+	KA_SEG_FREE,
+	KA_SEG_SUPER, /* holds the superblock: the first one */
+	KA_SEG_OPEN,
+	KA_SEG_FULL,
+	KA_SEG_CKPT,
+	KA_SEG_ABSENT, /* beyond the boundary */
+};
+
+struct ka_seg {
+	_Atomic uint64_t live; /* bytes that extents point at, each time counted */
+	enum ka_seg_state state;
+	_Atomic uint32_t used;	   /* bytes from its start; meaningful while open or full */
+	uint32_t writer;	   /* while open */
+	bool prepared;		   /* its memory was prepared since the mount */
+	uint64_t gen;		   /* of its present use */
+	_Atomic uint64_t last_seq; /* the newest record in it */
+};
+
+/* Who asks for a segment: how deep into the reserve it may go. */
+enum ka_space_class {
+	KA_SPACE_NORMAL,
+	KA_SPACE_PREALLOC, /* what fallocate kept room for */
+	KA_SPACE_DELETE,   /* what gives space back */
+	KA_SPACE_CKPT,
+};
+
+struct ka_segs {
+	pthread_mutex_t lock;
+	struct ka_seg *seg;
+	uint64_t count; /* segments in the capacity */
+	uint32_t bytes; /* of one */
+	uint64_t free;	/* in state free */
+	uint64_t hint;	/* no free one below it */
+	/* segments that a checkpoint will need; kept up to date by the owner */
+	_Atomic uint64_t ckpt_need;
+	_Atomic uint64_t prealloc_need; /* and what was promised by fallocate */
+	uint64_t floor_seq;		/* records up to it are not needed for replay */
+	_Atomic uint8_t *verified;
+};
+
+/* Every segment below owned bytes is free but the first. 0 or -ENOMEM. */
+int ka_segs_init(struct ka_segs *segs, uint64_t count, uint32_t bytes, uint64_t owned_bytes);
+void ka_segs_release(struct ka_segs *segs);
+
+static inline uint64_t ka_segs_index(const struct ka_segs *segs, uint64_t addr)
+{
+	return addr / segs->bytes;
+}
+
+/*
+ * Takes the lowest free segment into state (open or checkpoint).
+ * -KA_ERR_NEED_CKPT: none, but a checkpoint would free some; -ENOSPC: none.
+ */
+int ka_segs_alloc(struct ka_segs *segs, enum ka_space_class cls, enum ka_seg_state state,
+		  uint64_t gen, uint64_t *ret_index);
+
+/* An open segment is done. */
+void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t last_seq);
+
+/* Back to free, whatever it was. */
+void ka_segs_free(struct ka_segs *segs, uint64_t index);
+
+/* [addr, addr + len) came to life, or died. It lies within one segment. */
+void ka_segs_live(struct ka_segs *segs, uint64_t addr, uint64_t len);
+void ka_segs_dead(struct ka_segs *segs, uint64_t addr, uint64_t len);
+
+/* A checkpoint covers all up to floor_seq: frees what that makes free. */
+void ka_segs_covered(struct ka_segs *segs, uint64_t floor_seq);
+
+/* Bytes that ordinary writes can still have, and all those in no use. */
+uint64_t ka_segs_avail(struct ka_segs *segs, uint64_t *ret_free_bytes);
+
+bool ka_segs_is_verified(const struct ka_segs *segs, uint64_t piece_addr);
+void ka_segs_set_verified(struct ka_segs *segs, uint64_t piece_addr);
+
+#endif
