@@ -43,8 +43,9 @@ static int check_frame(const struct ka_rec_disk *rec, uint64_t avail)
 		return -KA_ERR_RECORD_FRAME;
 	bytes = ka_get32(rec->bytes);
 	head = ka_get32(rec->head_bytes);
-	if (head < sizeof(*rec) || head > bytes || bytes > avail || head % KA_RECORD_ALIGN ||
-	    bytes % KA_RECORD_ALIGN)
+	/* The bound keeps a scan of hostile bytes from summing a segment at each step. */
+	if (head < sizeof(*rec) || head > KA_HEAD_MAX || head > bytes || bytes > avail ||
+	    head % KA_RECORD_ALIGN || bytes % KA_RECORD_ALIGN)
 		return -KA_ERR_RECORD_FRAME;
 	return 0;
 }
@@ -275,6 +276,7 @@ int ka_record_validate(const struct ka_rec_disk *rec, uint64_t avail,
 	type = ka_get16(rec->type);
 	if (type >= KA_REC_TYPES || !types[type].ok)
 		return -KA_ERR_RECORD_TYPE;
+	/* The head, and with it every field that the rules look at, is inside the record. */
 	if (ka_get32(rec->head_bytes) < types[type].fixed_bytes || !types[type].ok(rec))
 		return -KA_ERR_RECORD_FIELD;
 	return 0;

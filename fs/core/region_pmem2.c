@@ -336,8 +336,7 @@ static int open_steps(struct pmem2_region *p2, unsigned flags, const struct ka_m
 	}
 	if (info->capacity_bytes < REGION_MIN) {
 		err = info->capacity_bytes ? -KA_ERR_REGION_SMALL : -KA_ERR_NOT_KEEPALIVE;
-		ka_msg(sink, KA_MSG_ERROR, "'%s' holds no filesystem: it is only %" PRIu64 " bytes",
-		       info->path, info->capacity_bytes);
+		ka_msg(sink, KA_MSG_ERROR, "'%s' is too small to hold a filesystem", info->path);
 		return err;
 	}
 	err = map_region(p2, write);

@@ -50,8 +50,10 @@ struct ka_inode {
 	pthread_rwlock_t lock;
 	_Atomic uint64_t nlookup; /* references of the kernel */
 	_Atomic uint32_t opens;	  /* open handles */
-	bool reached;		  /* for fsck */
-	uint32_t names;		  /* for fsck: names found */
+	/* for fsck, which has the filesystem to itself */
+	bool named;	/* some directory names it */
+	bool reached;	/* from the root */
+	uint32_t names; /* that can be reached, and ".." of subdirectories */
 };
 
 /* ns since 1970 to seconds and the nanoseconds after them, before 1970 too. */

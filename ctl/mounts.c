@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mounts.c - asks mounted filesystems, and finds them; see mounts.h. */
+#include "mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "keepalive/err.h"
+#include "keepalive/util.h"
+
+#define FUSE_MAGIC 0x65735546 /* of statfs(2); <linux/magic.h> has it since 6.0 only */
+
+struct mount {
+	dev_t dev;
+	char point[4096];
+};
+
+static bool usable(int err)
+{
+	return !err || err == -KA_ERR_SUPER_RO_FEATURE;
+}
+
+int mount_ask(const char *dir, struct mount_status *ret)
+{
+	KA_AUTO_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct ka_super_disk disk;
+	struct statfs sfs;
+
+	if (fd < 0 || fstatfs(fd, &sfs))
+		return -errno;
+	if (sfs.f_type != FUSE_MAGIC)
+		return -ENOTTY;
+	if (ioctl(fd, KA_IOC_STATUS, &ret->ioc))
+		return errno == EINVAL || errno == ENOSYS ? -ENOTTY : -errno;
+	if (ret->ioc.version != 1)
+		return -EPROTO;
+	ret->ioc.region_path[sizeof(ret->ioc.region_path) - 1] = 0;
+	memcpy(&disk, ret->ioc.super, sizeof(disk));
+	return usable(ka_super_decode(&disk, &ret->super)) ? 0 : -EPROTO;
+}
+
+/* mountinfo writes blanks and the like as \ooo. */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = 0;
+}
+
+/* The next keepalivefs in mountinfo. */
+static bool next_mount(FILE *f, struct mount *m)
+{
+	KA_AUTO_FREE char *line = NULL;
+	unsigned maj, min;
+	size_t size = 0;
+
+	while (getline(&line, &size, f) > 0) {
+		if (!strstr(line, " - fuse.keepalivefs "))
+			continue;
+		if (sscanf(line, "%*u %*u %u:%u %*s %4095s", &maj, &min, m->point) != 3)
+			continue;
+		unescape(m->point);
+		m->dev = makedev(maj, min);
+		return true;
+	}
+	return false;
+}
+
+char *mount_point_of(dev_t dev)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *point = NULL;
+	struct mount m;
+
+	if (!f)
+		return NULL;
+	while (!point && next_mount(f, &m))
+		if (m.dev == dev)
+			point = strdup(m.point);
+	fclose(f);
+	return point;
+}
+
+char *mount_find_region(const char *path, struct mount_status *ret)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *point = NULL;
+	struct mount m;
+
+	if (!f)
+		return NULL;
+	while (!point && next_mount(f, &m))
+		if (!mount_ask(m.point, ret) && !strcmp(ret->ioc.region_path, path))
+			point = strdup(m.point);
+	fclose(f);
+	return point;
+}

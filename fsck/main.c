@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main.c - fsck.keepalivefs: options, the order of the passes, exit status. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/program.h"
+#include "fsck.h"
+#include "keepalive/err.h"
+#include "keepalive/util.h"
+
+#define PROGRAM "fsck.keepalivefs"
+
+volatile sig_atomic_t fsck_cancelled;
+
+static const char usage[] =
+	"Usage: " PROGRAM " [OPTION]... REGION\n"
+	"Checks a keepalivefs filesystem and repairs it.\n"
+	"\n"
+	"  -n, --no           never write; answer no to everything\n"
+	"  -p, --preen        repair what can be repaired without losing anything\n"
+	"  -a                 the same as -p\n"
+	"  -y, --yes          repair all that can be repaired\n"
+	"  -f, --force        check a clean filesystem too, every data checksum included\n"
+	"  -v, --verbose      print figures\n"
+	"  -C, --progress=FD  write progress to file descriptor FD\n"
+	"      --json         print one JSON object\n"
+	"  -h, --help         print this and exit\n"
+	"  -V, --version      print the version and exit\n"
+	"\n"
+	"Exit status, as in fsck(8): 0 clean, 1 corrected, 4 errors left,\n"
+	"8 could not run, 16 usage, 32 cancelled; sums of them.\n";
+
+enum { OPT_JSON = 256 };
+
+static const struct option long_options[] = {
+	{"no", no_argument, NULL, 'n'},	       {"preen", no_argument, NULL, 'p'},
+	{"yes", no_argument, NULL, 'y'},       {"force", no_argument, NULL, 'f'},
+	{"verbose", no_argument, NULL, 'v'},   {"progress", required_argument, NULL, 'C'},
+	{"json", no_argument, NULL, OPT_JSON}, {"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},   {0},
+};
+
+static const struct {
+	const char *name;
+	int (*run)(struct fsck *f);
+	bool always; /* also on a clean filesystem without -f */
+} passes[] = {
+	{"superblock", fsck_pass_super, true}, {"checkpoint and log", fsck_pass_load, true},
+	{"segments", fsck_pass_log, false},    {"data", fsck_pass_data, false},
+	{"names", fsck_pass_tree, false},      {"accounting", fsck_pass_usage, false},
+};
+
+static void cancel(int sig)
+{
+	(void)sig;
+	fsck_cancelled = 1;
+}
+
+static int set_mode(struct fsck *f, enum fsck_mode mode)
+{
+	if (f->mode != FSCK_ASK && f->mode != mode) {
+		ka_msg(f->sink, KA_MSG_ERROR, "only one of -n, -p, -a and -y can be used");
+		return FSCK_USAGE;
+	}
+	f->mode = mode;
+	return 0;
+}
+
+static int parse_fd(struct fsck *f, const char *text)
+{
+	char *end;
+	long fd = strtol(text, &end, 10);
+
+	if (*end || end == text || fd < 0 || fd > INT32_MAX) {
+		ka_msg(f->sink, KA_MSG_ERROR, "'%s' is no file descriptor", text);
+		return FSCK_USAGE;
+	}
+	f->progress_fd = (int)fd;
+	return 0;
+}
+
+/* 0, an exit status, or -1: printed what was asked for. */
+static int parse(struct fsck *f, int argc, char **argv)
+{
+	static const char short_options[] = ":npayfvC:hV";
+	int c, err = 0;
+
+	opterr = 0;
+	while (!err && (c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			err = set_mode(f, FSCK_NO);
+			break;
+		case 'p':
+		case 'a':
+			err = set_mode(f, FSCK_PREEN);
+			break;
+		case 'y':
+			err = set_mode(f, FSCK_YES);
+			break;
+		case 'f':
+			f->force = true;
+			break;
+		case 'v':
+			f->verbose = true;
+			break;
+		case 'C':
+			err = parse_fd(f, optarg);
+			break;
+		case OPT_JSON:
+			f->report = json_object_new_object();
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return -1;
+		case 'V':
+			ka_program_version(PROGRAM);
+			return -1;
+		default:
+			ka_program_option_error(f->sink, c, argv, short_options);
+			return FSCK_USAGE;
+		}
+	}
+	if (!err && argc - optind != 1) {
+		ka_msg(f->sink, KA_MSG_ERROR, "exactly one REGION is needed; see --help");
+		err = FSCK_USAGE;
+	}
+	f->path = argv[optind];
+	return err;
+}
+
+static bool is_clean(const struct fsck *f)
+{
+	return !f->recovery.done && !f->found && !f->force;
+}
+
+static int run_passes(struct fsck *f)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && !fsck_cancelled && i < KA_ARRAY_SIZE(passes); i++) {
+		if (!passes[i].always && is_clean(f))
+			break;
+		if (f->verbose && !passes[i].always)
+			fsck_say(f, "checking %s", passes[i].name);
+		err = passes[i].run(f);
+	}
+	return err;
+}
+
+/* Whether what was repaired may be stored: not over damage that was left. */
+static int store(struct fsck *f)
+{
+	struct ka_super *sb = &f->fs->super;
+	bool left = f->found > f->fixed;
+
+	if (!left && (sb->flags & KA_SUPER_DAMAGED))
+		fsck_found(f, FSCK_P_FLAGGED, "in the superblock");
+	if (!f->store || f->mode == FSCK_NO || fsck_cancelled)
+		return 0;
+	if (left)
+		sb->flags |= KA_SUPER_DAMAGED;
+	else
+		sb->flags &= ~KA_SUPER_DAMAGED;
+	sb->clean_ns = ka_now_ns();
+	return ka_fs_store(f->fs, KA_STATE_CLEAN) ?: ka_region_sync(f->rg);
+}
+
+static void summarize(struct fsck *f)
+{
+	const struct ka_index *ix = &f->fs->index;
+	char size[16];
+
+	fsck_say(f, "%s%" PRIu64 " files, %" PRIu64 " extents%s%s", is_clean(f) ? "clean, " : "",
+		 (uint64_t)ix->inodes.count, (uint64_t)atomic_load(&ix->extents.count),
+		 f->checked_bytes ? ", checked data: " : "",
+		 f->checked_bytes ? ka_format_size(size, f->checked_bytes) : "");
+	if (f->found)
+		fsck_say(f, "%" PRIu64 " problems found, %" PRIu64 " repaired", f->found, f->fixed);
+	if (!f->report)
+		return;
+	json_object_object_add(f->report, "files", json_object_new_uint64(ix->inodes.count));
+	json_object_object_add(f->report, "checked_bytes",
+			       json_object_new_uint64(f->checked_bytes));
+	json_object_object_add(f->report, "recovered_records",
+			       json_object_new_uint64(f->recovery.records));
+	json_object_object_add(f->report, "torn_records", json_object_new_uint64(f->recovery.torn));
+}
+
+static int exit_status(const struct fsck *f, bool stored)
+{
+	int status = 0;
+
+	if (fsck_cancelled)
+		status |= FSCK_CANCELLED;
+	if (stored)
+		status |= FSCK_CORRECTED;
+	if (f->found > (stored ? f->fixed : 0))
+		status |= FSCK_ERRORS_LEFT;
+	return status;
+}
+
+static int check(struct fsck *f)
+{
+	unsigned flags = KA_REGION_LOCK | (f->mode == FSCK_NO ? 0 : KA_REGION_WRITE);
+	bool stored = false;
+	int err;
+
+	err = ka_region_open(f->path, flags, f->sink, &f->rg);
+	if (err)
+		return FSCK_COULD_NOT_RUN;
+	err = run_passes(f);
+	if (f->fs && !err) {
+		err = store(f);
+		stored = !err && f->store && f->mode != FSCK_NO && !fsck_cancelled;
+		if (!fsck_cancelled)
+			summarize(f);
+	}
+	ka_fs_abandon(f->fs);
+	ka_region_close(f->rg);
+	if (!err)
+		return exit_status(f, stored);
+	if (f->found) /* damage that cannot be repaired */
+		return FSCK_ERRORS_LEFT;
+	if (err <= -KA_ERR_BASE) /* the core has said why */
+		return FSCK_COULD_NOT_RUN;
+	ka_msg(f->sink, KA_MSG_ERROR, "cannot check '%s': %s", f->path, ka_strerror(err));
+	return FSCK_COULD_NOT_RUN;
+}
+
+static void print_report(struct fsck *f, int status)
+{
+	json_object_object_add(f->report, "status", json_object_new_int(status));
+	puts(json_object_to_json_string_ext(f->report,
+					    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED));
+	json_object_put(f->report);
+}
+
+int main(int argc, char **argv)
+{
+	struct ka_msg_sink sink = ka_program_sink(PROGRAM);
+	struct fsck f = {.progress_fd = -1, .sink = &sink};
+	struct sigaction action = {.sa_handler = cancel};
+	int status;
+
+	status = parse(&f, argc, argv);
+	if (status)
+		return status < 0 ? ka_program_end(&sink, 0, FSCK_COULD_NOT_RUN) : status;
+	if (ka_program_check_region(&sink, f.path))
+		return FSCK_COULD_NOT_RUN;
+	if (f.mode == FSCK_ASK && (f.report || !isatty(0) || !isatty(1))) {
+		ka_msg(&sink, KA_MSG_ERROR, "asking needs a terminal; use -n, -p or -y");
+		return FSCK_USAGE;
+	}
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	ka_program_catch_sigbus(PROGRAM, FSCK_COULD_NOT_RUN);
+	if (f.report) {
+		json_object_object_add(f.report, "region", json_object_new_string(f.path));
+		json_object_object_add(f.report, "problems", json_object_new_array());
+	}
+	status = check(&f);
+	if (f.report)
+		print_report(&f, status);
+	return ka_program_end(&sink, status, FSCK_COULD_NOT_RUN);
+}
