@@ -74,6 +74,8 @@ int fsck_pass_load(struct fsck *f)
 	} else {
 		check_spare(f);
 	}
+	if (f->fs->wrong_links)
+		fsck_found(f, FSCK_P_NLINK, "%" PRIu64 " of them", f->fs->wrong_links);
 	if (!f->recovery.done)
 		return 0;
 	fsck_say(f,

@@ -70,6 +70,12 @@ static void note_name(struct ka_hnode *node, void *ctx)
 	ka_container_of(node, struct ka_dirent, node)->inode->named = true;
 }
 
+static void forget_names(struct ka_hnode *node, void *ctx)
+{
+	(void)ctx;
+	ka_container_of(node, struct ka_inode, node)->names = 0;
+}
+
 /*
  * An inode that was not reached: at best one without any name, else a directory
  * of a loop. What else has a name is reached with the directory it is in.
@@ -191,6 +197,7 @@ int fsck_pass_tree(struct fsck *f)
 	struct tree_pass p = {.f = f};
 	int err;
 
+	ka_htab_visit(&f->fs->index.inodes, forget_names, NULL);
 	ka_htab_visit(&f->fs->index.names, note_name, NULL);
 	err = walk(&p, ka_index_find(&f->fs->index, KA_ROOT_INO));
 	if (!err)

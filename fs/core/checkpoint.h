@@ -34,11 +34,11 @@ int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt
 		 struct ka_ckpt_segments *segments);
 
 /*
- * Marks the segments of a checkpoint that is not read, so that they are not
- * taken for free. Stops at the first thing that is not right.
+ * Marks the segments of a checkpoint, so that they are not taken for free, and
+ * checks its framing. Stops at the first thing that is not right.
  */
-void ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr,
-		  struct ka_ckpt_segments *segments);
+int ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr,
+		 struct ka_ckpt_segments *segments);
 
 /* Tells segs how many segments the next checkpoint and fallocate's promises need. */
 void ka_ckpt_update_need(struct ka_fs *fs);

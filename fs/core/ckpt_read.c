@@ -3,6 +3,7 @@
 #include "checkpoint.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "keepalive/err.h"
@@ -37,7 +38,7 @@ static int walk_record(struct ka_ckpt_walk *walk, const struct ka_rec_disk **ret
 	struct ka_scan scan;
 	int err;
 
-	if (walk->addr >= walk->limit || !index)
+	if (!index || (index + 1) * walk->segment_bytes > walk->limit)
 		return -KA_ERR_CKPT_CHAIN;
 	err = ka_scan_header(walk->rg, walk->log_id, index, walk->segment_bytes, &info);
 	if (err)
@@ -91,27 +92,31 @@ int ka_ckpt_walk_next(struct ka_ckpt_walk *walk, const uint8_t **ret_data, size_
 	return 0;
 }
 
-void ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr,
-		  struct ka_ckpt_segments *segments)
+int ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt_segments *segments)
 {
+	uint64_t segment, i, total = 0;
 	struct ka_ckpt_walk walk;
 	const uint8_t *data;
-	uint64_t segment, i;
 	size_t bytes;
+	int err;
 
 	if (!ptr->addr)
-		return;
+		return 0;
 	ka_ckpt_walk_start(&walk, fs->rg, &fs->super, ptr);
 	for (i = 0; i < ptr->chunks; i++) {
-		if (ka_ckpt_walk_next(&walk, &data, &bytes, &segment))
-			return;
+		err = ka_ckpt_walk_next(&walk, &data, &bytes, &segment);
+		if (err)
+			return err;
+		total += bytes;
 		if (!segment || fs->segs.seg[segment].state != KA_SEG_FREE)
 			continue;
-		if (ka_ckpt_segments_add(segments, segment))
-			return;
+		err = ka_ckpt_segments_add(segments, segment);
+		if (err)
+			return err;
 		fs->segs.seg[segment].state = KA_SEG_CKPT;
 		fs->segs.free--;
 	}
+	return total == ptr->bytes ? 0 : -KA_ERR_CKPT_CHAIN;
 }
 
 struct reader {
@@ -142,7 +147,9 @@ static int get_head(struct reader *r, struct ka_cursor *c)
 	h->inodes = ka_varint_get(c);
 	h->names = ka_varint_get(c);
 	h->extents = ka_varint_get(c);
-	if (r->has_head || h->inodes > bytes / ITEM_MIN || h->names > bytes / ITEM_MIN)
+	if (r->has_head || h->next_ino >= KA_NUMBER_LIMIT || h->next_gen >= KA_NUMBER_LIMIT ||
+	    h->seq >= KA_NUMBER_LIMIT || h->inodes > bytes / ITEM_MIN ||
+	    h->names > bytes / ITEM_MIN)
 		return -KA_ERR_CKPT_ITEM;
 	r->has_head = true;
 	err = ka_htab_reserve(&r->fs->index.inodes, h->inodes);
@@ -235,7 +242,8 @@ static bool place_ok(const struct ka_segs *segs, const struct ka_extent *e)
 {
 	uint64_t index = ka_segs_index(segs, e->addr), in_segment = e->addr % segs->bytes;
 
-	return index && index < segs->count && segs->seg[index].state != KA_SEG_ABSENT &&
+	return index < segs->count &&
+	       (segs->seg[index].state == KA_SEG_FULL || segs->seg[index].state == KA_SEG_OPEN) &&
 	       ka_range_ok(in_segment, e->len, segs->bytes) &&
 	       e->delta >= sizeof(struct ka_rec_write_disk) &&
 	       e->delta <= in_segment - ka_min(in_segment, sizeof(struct ka_segment_disk)) &&
@@ -257,7 +265,7 @@ static int get_extent(struct reader *r, struct ka_cursor *c)
 	}
 	if (c->bad || !r->inode || !S_ISREG(r->inode->mode) || !e.len ||
 	    !ka_range_ok(e.off, e.len, KA_FILE_MAX) || e.off < r->extent_end ||
-	    delta > UINT32_MAX || (e.addr && !place_ok(&r->fs->segs, &e)))
+	    delta > UINT32_MAX || e.seq > r->head.seq || (e.addr && !place_ok(&r->fs->segs, &e)))
 		return -KA_ERR_CKPT_ITEM;
 	r->extent_end = e.off + e.len;
 	return ka_extents_put(&r->inode->extents, &r->fs->index.extents, &e);
@@ -279,7 +287,7 @@ static int get_dir(struct reader *r, struct ka_cursor *c)
 	r->dir = ka_index_find(&r->fs->index, ino);
 	r->next_cookie = next_cookie;
 	return item_err(r->dir && S_ISDIR(r->dir->mode) && !r->dir->dir->count &&
-			next_cookie >= KA_COOKIE_FIRST);
+			next_cookie >= KA_COOKIE_FIRST && next_cookie < KA_NUMBER_LIMIT);
 }
 
 static int get_name(struct reader *r, struct ka_cursor *c)
@@ -296,7 +304,9 @@ static int get_name(struct reader *r, struct ka_cursor *c)
 		if (inode->dir->parent || ino == KA_ROOT_INO)
 			return -KA_ERR_CKPT_ITEM;
 		inode->dir->parent = r->dir;
+		r->dir->names++; /* ".." */
 	}
+	inode->names++;
 	return ka_index_add_name(&r->fs->index, r->dir, (const char *)name, len, cookie, inode);
 }
 
@@ -364,6 +374,25 @@ static bool complete(const struct reader *r, const struct ka_ckpt_ptr *ptr)
 	       root->nlink;
 }
 
+static void check_links(struct ka_hnode *node, void *ctx)
+{
+	struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
+	struct ka_fs *fs = ctx;
+	uint32_t want = inode->names + (S_ISDIR(inode->mode) ? 1 : 0);
+
+	if (inode->ino == KA_ROOT_INO)
+		want++; /* the root has no name, yet counts like one */
+	if (S_ISDIR(inode->mode) ? inode->ino != KA_ROOT_INO && !inode->dir->parent : !inode->names)
+		return; /* without any name: an orphan, or for fsck to connect */
+	if (inode->nlink == want)
+		return;
+	ka_msg(fs->sink, KA_MSG_ERROR,
+	       "inode %" PRIu64 ": link count is %" PRIu32 " instead of %" PRIu32, inode->ino,
+	       inode->nlink, want);
+	inode->nlink = want;
+	fs->wrong_links++;
+}
+
 int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt_head *ret_head,
 		 struct ka_ckpt_segments *segments)
 {
@@ -374,7 +403,9 @@ int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt
 	size_t bytes;
 	int err;
 
-	ka_ckpt_mark(fs, ptr, segments);
+	err = ka_ckpt_mark(fs, ptr, segments);
+	if (err)
+		return err;
 	ka_ckpt_walk_start(&walk, fs->rg, &fs->super, ptr);
 	for (i = 0; i < ptr->chunks; i++) {
 		err = ka_ckpt_walk_next(&walk, &data, &bytes, &segment);
@@ -388,6 +419,7 @@ int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt
 	fs->index.next_ino = r.head.next_ino;
 	ka_index_find(&fs->index, KA_ROOT_INO)->dir->parent =
 		ka_index_find(&fs->index, KA_ROOT_INO);
+	ka_htab_visit(&fs->index.inodes, check_links, fs);
 	*ret_head = r.head;
 	return 0;
 }

@@ -34,7 +34,8 @@ struct writer {
 	struct ka_ckpt_segments *segments;
 	struct ka_ckpt_ptr ptr;
 	uint64_t gen;
-	uint64_t addr; /* where the next record goes; 0 before the first segment */
+	uint64_t next_gen; /* above those of all segments of this checkpoint */
+	uint64_t addr;	   /* where the next record goes; 0 before the first segment */
 	uint64_t end;
 	uint8_t *chunk;
 	size_t used;
@@ -197,7 +198,7 @@ static void put_head(struct writer *w)
 		return;
 	p = ka_varint_put(p, w->ptr.seq);
 	p = ka_varint_put(p, ix->next_ino);
-	p = ka_varint_put(p, atomic_load(&w->fs->log.gen));
+	p = ka_varint_put(p, w->next_gen);
 	p = ka_varint_put(p, ix->inodes.count);
 	p = ka_varint_put(p, ix->names.count);
 	p = ka_varint_put(p, atomic_load(&ix->extents.count));
@@ -341,6 +342,7 @@ int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_
 		.fs = fs,
 		.segments = segments,
 		.ptr.seq = atomic_load(&fs->log.seq),
+		.next_gen = atomic_load(&fs->log.gen) + fs->segs.count,
 		.chunk = malloc(KA_CHUNK_MAX),
 	};
 	uint8_t *p;
@@ -358,6 +360,8 @@ int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_
 	}
 	ka_region_fence(fs->rg); /* all of it before the superblock points at it */
 	free(w.chunk);
+	/* Recovery tells by this what was opened later, so nothing later is below. */
+	atomic_store(&fs->log.gen, w.next_gen);
 	if (w.err) {
 		ka_ckpt_segments_free(fs, segments);
 		return w.err;

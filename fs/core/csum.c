@@ -13,6 +13,11 @@ uint64_t ka_csum(const void *data, size_t len)
 	return XXH3_64bits(data, len);
 }
 
+uint64_t ka_csum_at(uint64_t addr, const void *data, size_t len)
+{
+	return XXH3_64bits_withSeed(data, len, addr);
+}
+
 uint64_t ka_hash_name(uint64_t seed, const void *name, size_t len)
 {
 	return XXH3_64bits_withSeed(name, len, seed);

@@ -110,11 +110,22 @@ void ka_dir_remove(struct ka_htab *names, struct ka_dirent *de)
 
 int ka_dir_is_below(const struct ka_inode *dir, const struct ka_inode *top)
 {
+	const struct ka_inode *mark = dir;
+	uint64_t steps = 0, limit = 1;
+
 	for (; dir; dir = dir->dir->parent) {
 		if (dir == top)
 			return 1;
 		if (dir->dir->parent == dir)
 			break;
+		/* Hostile media can have loops; Brent's way of noticing them. */
+		if (++steps == limit) {
+			mark = dir;
+			steps = 0;
+			limit *= 2;
+		} else if (dir == mark && steps) {
+			return 1;
+		}
 	}
 	return 0;
 }

@@ -287,7 +287,7 @@ static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
 	if (which)
 		forget_newest(fs);
 	else
-		ka_ckpt_mark(fs, &fs->super.ckpt[1], &fs->ckpt[1]);
+		(void)ka_ckpt_mark(fs, &fs->super.ckpt[1], &fs->ckpt[1]); /* a spare, if whole */
 	atomic_store(&fs->log.seq, head.seq);
 	atomic_store(&fs->log.gen, head.next_gen);
 	if (fs->super.state == KA_STATE_MOUNTED || which)
@@ -342,7 +342,7 @@ int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs
 		       "recovered from an unclean shutdown: %" PRIu64 " records replayed, %" PRIu64
 		       " torn, %" PRIu64 " lost, %" PRIu64 " orphans dropped",
 		       rec.records, rec.torn, rec.lost, rec.orphans);
-	fs->damaged = rec.lost || (fs->super.flags & KA_SUPER_DAMAGED);
+	fs->damaged = rec.lost || fs->wrong_links || (fs->super.flags & KA_SUPER_DAMAGED);
 	if (fs->damaged && !fs->rdonly) {
 		ka_msg(fs->sink, KA_MSG_ERROR,
 		       "'%s' is damaged: mounting it read-only; run fsck.keepalivefs",

@@ -40,6 +40,7 @@ struct ka_fs {
 	_Atomic int failed; /* code that every operation answers; 0: none */
 	bool rdonly;
 	bool damaged;
+	uint64_t wrong_links; /* link counts that loading had to correct */
 };
 
 struct ka_recovery {

@@ -11,8 +11,8 @@
  * Crash argument of a segment change. The END record of the old segment is
  * durable (fenced) before the header of the new one is stored, so of the
  * segments of one position only the newest may lack its end. The new header is
- * flushed and fenced together with the first record: without the header the
- * record is not found, and had not returned either.
+ * durable before the first record is stored, so a record behind a header that
+ * is not whole means damage.
  */
 #include "keepalive/log.h"
 
@@ -130,7 +130,7 @@ void ka_log_store(struct ka_log *log, uint64_t addr, struct ka_rec_disk *head, c
 			ka_region_flush(log->rg, at, pad);
 		}
 	}
-	ka_record_seal(head);
+	ka_record_seal(head, addr);
 	ka_region_write(log->rg, addr, head, head_bytes);
 	ka_region_flush(log->rg, addr, head_bytes);
 }
@@ -192,6 +192,7 @@ static int open_segment(struct ka_log *log, struct ka_writer *w, enum ka_space_c
 		return err;
 	close_segment(log, w);
 	ka_log_store_header(log, index, KA_SEGMENT_LOG, gen, atomic_load(&log->seq), w);
+	ka_region_fence(log->rg); /* before its first record */
 	log->segs->seg[index].writer = w->id;
 	w->segment = index;
 	w->gen = gen;

@@ -33,7 +33,8 @@ static int find_payload(struct ka_fs *fs, const struct ka_extent *e,
 	};
 	const struct ka_payload_disk *pl;
 
-	if (!rec || ka_record_validate(rec, left, &ident) || ka_get64(rec->seq) != e->seq)
+	if (!rec || ka_record_validate(rec, rec_addr, left, &ident) ||
+	    ka_get64(rec->seq) != e->seq || ka_get16(rec->type) != KA_REC_WRITE)
 		return -KA_ERR_EXTENT_RECORD;
 	pl = ka_record_payload(rec);
 	start = rec_addr + ka_get32(rec->head_bytes);

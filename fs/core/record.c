@@ -24,15 +24,15 @@ void ka_record_init(struct ka_rec_disk *head, enum ka_record_type type, unsigned
 	head->flags = ka_put16((uint16_t)flags);
 }
 
-static uint64_t head_csum(const struct ka_rec_disk *head)
+static uint64_t head_csum(const struct ka_rec_disk *head, uint64_t addr)
 {
-	return ka_csum((const char *)head + sizeof(head->csum),
-		       ka_get32(head->head_bytes) - sizeof(head->csum));
+	return ka_csum_at(addr, (const char *)head + sizeof(head->csum),
+			  ka_get32(head->head_bytes) - sizeof(head->csum));
 }
 
-void ka_record_seal(struct ka_rec_disk *head)
+void ka_record_seal(struct ka_rec_disk *head, uint64_t addr)
 {
-	head->csum = ka_put64(head_csum(head));
+	head->csum = ka_put64(head_csum(head, addr));
 }
 
 static int check_frame(const struct ka_rec_disk *rec, uint64_t avail)
@@ -43,7 +43,6 @@ static int check_frame(const struct ka_rec_disk *rec, uint64_t avail)
 		return -KA_ERR_RECORD_FRAME;
 	bytes = ka_get32(rec->bytes);
 	head = ka_get32(rec->head_bytes);
-	/* The bound keeps a scan of hostile bytes from summing a segment at each step. */
 	if (head < sizeof(*rec) || head > KA_HEAD_MAX || head > bytes || bytes > avail ||
 	    head % KA_RECORD_ALIGN || bytes % KA_RECORD_ALIGN)
 		return -KA_ERR_RECORD_FRAME;
@@ -91,6 +90,12 @@ bool ka_record_mode_ok(uint64_t mode)
 	}
 }
 
+/* An inode number or cookie of media; zero is neither. */
+static bool number_ok(struct ka_le64 v)
+{
+	return v.v && ka_get64(v) < KA_NUMBER_LIMIT;
+}
+
 static bool range_ok(uint64_t off, uint64_t len)
 {
 	return len && ka_range_ok(off, len, KA_FILE_MAX);
@@ -114,7 +119,7 @@ static bool write_ok(const struct ka_rec_disk *rec)
 {
 	const struct ka_rec_write_disk *w = (const void *)rec;
 
-	return payload_ok(rec, sizeof(*w), &w->payload, KA_PAYLOAD_MAX) && ka_get64(w->ino) &&
+	return payload_ok(rec, sizeof(*w), &w->payload, KA_PAYLOAD_MAX) && number_ok(w->ino) &&
 	       range_ok(ka_get64(w->off), ka_get32(w->payload.bytes)) &&
 	       !(ka_get16(rec->flags) & ~(KA_WRITE_KILL_SUID | KA_WRITE_KILL_SGID));
 }
@@ -146,14 +151,14 @@ static bool create_ok(const struct ka_rec_disk *rec)
 	const struct ka_rec_create_disk *c = (const void *)rec;
 	size_t name = ka_get16(c->name_bytes), target = ka_get16(c->target_bytes);
 	size_t text = ka_align_up(name + target, KA_RECORD_ALIGN), xattr = ka_get32(c->xattr_bytes);
-	bool named = ka_get64(c->parent);
+	bool named = number_ok(c->parent);
 
 	if (target > KA_TARGET_MAX || name > KA_NAME_MAX || xattr > KA_HEAD_MAX ||
 	    !tail_ok(rec, sizeof(*c), text + xattr) || ka_get16(rec->flags))
 		return false;
-	return ka_get64(c->ino) && named == (name > 0) &&
-	       (!named || ka_record_name_ok(c->data, name)) && !memchr(c->data + name, 0, target) &&
-	       xattr % KA_RECORD_ALIGN == 0 &&
+	return number_ok(c->ino) && named == (name > 0) && (named || !c->parent.v) &&
+	       (!named || (number_ok(c->cookie) && ka_record_name_ok(c->data, name))) &&
+	       !memchr(c->data + name, 0, target) && xattr % KA_RECORD_ALIGN == 0 &&
 	       is_zero(c->data + name + target, text - name - target) &&
 	       xattrs_ok(c->data + text, xattr);
 }
@@ -164,8 +169,8 @@ static bool name_record_ok(const struct ka_rec_disk *rec)
 	size_t name = ka_get16(n->name_bytes);
 
 	return tail_ok(rec, sizeof(*n), name) && ka_record_name_ok(n->name, name) &&
-	       is_zero(n->rsv, sizeof(n->rsv)) && ka_get64(n->parent) && ka_get64(n->ino) &&
-	       !ka_get16(rec->flags);
+	       is_zero(n->rsv, sizeof(n->rsv)) && number_ok(n->parent) && number_ok(n->ino) &&
+	       number_ok(n->cookie) && !ka_get16(rec->flags);
 }
 
 static bool rename_ok(const struct ka_rec_disk *rec)
@@ -175,7 +180,8 @@ static bool rename_ok(const struct ka_rec_disk *rec)
 
 	return tail_ok(rec, sizeof(*r), from + to) && ka_record_name_ok(r->names, from) &&
 	       ka_record_name_ok(r->names + from, to) && is_zero(r->rsv, sizeof(r->rsv)) &&
-	       ka_get64(r->from_parent) && ka_get64(r->to_parent) && ka_get64(r->ino) &&
+	       number_ok(r->from_parent) && number_ok(r->to_parent) && number_ok(r->ino) &&
+	       number_ok(r->from_cookie) && number_ok(r->to_cookie) &&
 	       !(ka_get16(rec->flags) & ~KA_RENAME_EXCHANGE) &&
 	       (ka_get64(r->other_ino) || !ka_get16(rec->flags));
 }
@@ -184,7 +190,7 @@ static bool setattr_ok(const struct ka_rec_disk *rec)
 {
 	const struct ka_rec_setattr_disk *s = (const void *)rec;
 
-	return tail_ok(rec, sizeof(*s), 0) && ka_get64(s->ino) && !ka_get16(rec->flags) &&
+	return tail_ok(rec, sizeof(*s), 0) && number_ok(s->ino) && !ka_get16(rec->flags) &&
 	       !(ka_get32(s->valid) & ~KA_SET_ALL) && !(ka_get32(s->mode) & ~07777u) &&
 	       ka_get64(s->size) <= KA_FILE_MAX && ka_get32(s->atime_nsec) < NSEC_LIMIT &&
 	       ka_get32(s->mtime_nsec) < NSEC_LIMIT;
@@ -197,7 +203,7 @@ static bool xattr_ok(const struct ka_rec_disk *rec)
 
 	return value <= KA_XATTR_MAX && tail_ok(rec, sizeof(*x), name + value) && name &&
 	       name <= KA_XATTR_NAME_MAX && !memchr(x->data, 0, name) &&
-	       is_zero(x->rsv, sizeof(x->rsv)) && ka_get64(x->ino) &&
+	       is_zero(x->rsv, sizeof(x->rsv)) && number_ok(x->ino) &&
 	       !(ka_get32(x->mode) & ~07777u) &&
 	       !(ka_get16(rec->flags) & ~(KA_XATTR_REMOVE | KA_XATTR_SET_MODE));
 }
@@ -207,7 +213,7 @@ static bool space_ok(const struct ka_rec_disk *rec)
 	const struct ka_rec_space_disk *s = (const void *)rec;
 	uint32_t what = ka_get32(s->what);
 
-	return tail_ok(rec, sizeof(*s), 0) && ka_get64(s->ino) && !ka_get32(s->rsv) &&
+	return tail_ok(rec, sizeof(*s), 0) && number_ok(s->ino) && !ka_get32(s->rsv) &&
 	       range_ok(ka_get64(s->off), ka_get64(s->len)) && what >= KA_SPACE_ALLOC &&
 	       what <= KA_SPACE_ZERO && !(ka_get16(rec->flags) & ~KA_SPACE_KEEP_SIZE);
 }
@@ -217,7 +223,7 @@ static bool clone_ok(const struct ka_rec_disk *rec)
 	const struct ka_rec_clone_disk *c = (const void *)rec;
 	uint64_t len = ka_get64(c->len);
 
-	return tail_ok(rec, sizeof(*c), 0) && ka_get64(c->ino) && ka_get64(c->from_ino) &&
+	return tail_ok(rec, sizeof(*c), 0) && number_ok(c->ino) && number_ok(c->from_ino) &&
 	       range_ok(ka_get64(c->off), len) && range_ok(ka_get64(c->from_off), len) &&
 	       !ka_get16(rec->flags);
 }
@@ -260,24 +266,35 @@ static const struct {
 			      ckpt_link_ok},
 };
 
-int ka_record_validate(const struct ka_rec_disk *rec, uint64_t avail,
+int ka_record_check_frame(const struct ka_rec_disk *rec, uint64_t avail,
+			  const struct ka_rec_ident *ident)
+{
+	int err = check_frame(rec, avail);
+
+	if (err)
+		return err;
+	if (ka_get64(rec->log_id) != ident->log_id || ka_get32(rec->gen) != ident->gen)
+		return -KA_ERR_RECORD_STALE;
+	return 0;
+}
+
+int ka_record_validate(const struct ka_rec_disk *rec, uint64_t addr, uint64_t avail,
 		       const struct ka_rec_ident *ident)
 {
 	unsigned type;
 	int err;
 
-	err = check_frame(rec, avail);
+	err = ka_record_check_frame(rec, avail, ident);
 	if (err)
 		return err;
-	if (ka_get64(rec->log_id) != ident->log_id || ka_get32(rec->gen) != ident->gen)
-		return -KA_ERR_RECORD_STALE;
-	if (head_csum(rec) != ka_get64(rec->csum))
+	if (head_csum(rec, addr) != ka_get64(rec->csum))
 		return -KA_ERR_RECORD_CSUM;
 	type = ka_get16(rec->type);
 	if (type >= KA_REC_TYPES || !types[type].ok)
 		return -KA_ERR_RECORD_TYPE;
 	/* The head, and with it every field that the rules look at, is inside the record. */
-	if (ka_get32(rec->head_bytes) < types[type].fixed_bytes || !types[type].ok(rec))
+	if (ka_get64(rec->seq) >= KA_NUMBER_LIMIT ||
+	    ka_get32(rec->head_bytes) < types[type].fixed_bytes || !types[type].ok(rec))
 		return -KA_ERR_RECORD_FIELD;
 	return 0;
 }

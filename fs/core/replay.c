@@ -4,7 +4,7 @@
  *
  * Where records are looked for: behind the fill mark of the segments that were
  * open when the checkpoint was made, and in every segment opened since, which
- * its header tells (its open_seq is not below the checkpoint's).
+ * its generation tells: the checkpoint notes where later ones begin.
  *
  * What is torn and what is damaged: a position of the log fences each record
  * before it begins the next, and the END of a segment before the next segment.
@@ -38,6 +38,7 @@ struct source {
 struct replay {
 	struct ka_fs *fs;
 	uint64_t ckpt_seq;
+	uint64_t ckpt_gen; /* segments opened since have this one or a higher */
 	struct source *source;
 	size_t sources;
 	struct found *found;
@@ -69,20 +70,56 @@ static int add_found(struct replay *r, const struct ka_rec_disk *rec, uint64_t a
 	return 0;
 }
 
-static bool is_source(const struct replay *r, uint64_t index, struct source *ret)
+/*
+ * A header that is not whole, with a record behind it that the checkpoint does
+ * not cover: the header was durable before. Makes up for it, as far as needed.
+ */
+static bool rebuild_header(const struct replay *r, uint64_t addr, struct ka_segment_info *ret)
+{
+	const struct ka_rec_disk *rec;
+	uint64_t first = addr + sizeof(struct ka_segment_disk), left;
+	uint64_t gen = atomic_load(&r->fs->log.gen);
+	struct ka_rec_ident ident = {.log_id = r->fs->super.log_id};
+
+	left = r->fs->segs.bytes - sizeof(struct ka_segment_disk);
+	rec = ka_region_at(r->fs->rg, first, left);
+	if (!rec)
+		return false;
+	ident.gen = ka_get32(rec->gen);
+	if (ka_record_validate(rec, first, left, &ident) || ka_get64(rec->seq) <= r->ckpt_seq)
+		return false;
+	/* A checkpoint that was cut off may be there without its header. */
+	if (ka_get16(rec->type) == KA_REC_CKPT || ka_get16(rec->type) == KA_REC_CKPT_LINK)
+		return false;
+	*ret = (struct ka_segment_info){
+		.kind = KA_SEGMENT_LOG,
+		.gen = (gen & ~(uint64_t)UINT32_MAX) | ident.gen,
+		.open_seq = ka_get64(rec->seq) - 1,
+	};
+	return true;
+}
+
+static bool is_source(struct replay *r, uint64_t index, struct source *ret)
 {
 	const struct ka_seg *seg = &r->fs->segs.seg[index];
 	uint32_t bytes = r->fs->segs.bytes;
 
-	if (seg->state == KA_SEG_SUPER || seg->state == KA_SEG_CKPT ||
-	    seg->state == KA_SEG_ABSENT ||
-	    ka_scan_header(r->fs->rg, r->fs->super.log_id, index, bytes, &ret->info) ||
-	    ret->info.kind != KA_SEGMENT_LOG)
+	if (seg->state == KA_SEG_SUPER || seg->state == KA_SEG_CKPT || seg->state == KA_SEG_ABSENT)
 		return false;
 	ret->index = index;
 	ret->start = index * bytes + sizeof(struct ka_segment_disk);
-	if (ret->info.open_seq >= r->ckpt_seq &&
-	    (seg->state != KA_SEG_OPEN || seg->gen != ret->info.gen))
+	if (ka_scan_header(r->fs->rg, r->fs->super.log_id, index, bytes, &ret->info)) {
+		if (!rebuild_header(r, index * bytes, &ret->info))
+			return false;
+		report(r, index * bytes, -KA_ERR_SEGMENT_HEADER, "damaged segment");
+		return true;
+	}
+	/* No generation is given out twice, whatever was cut off. */
+	if (ret->info.gen >= atomic_load(&r->fs->log.gen))
+		atomic_store(&r->fs->log.gen, ret->info.gen + 1);
+	if (ret->info.kind != KA_SEGMENT_LOG)
+		return false;
+	if (ret->info.gen >= r->ckpt_gen)
 		return true;
 	if (seg->state != KA_SEG_OPEN || seg->gen != ret->info.gen)
 		return false;
@@ -92,19 +129,14 @@ static bool is_source(const struct replay *r, uint64_t index, struct source *ret
 
 static int find_sources(struct replay *r)
 {
-	uint64_t i, gen;
+	uint64_t i;
 
 	r->source = calloc(r->fs->segs.count, sizeof(*r->source));
 	if (!r->source)
 		return -ENOMEM;
-	for (i = 1; i < r->fs->segs.count; i++) {
-		if (!is_source(r, i, &r->source[r->sources]))
-			continue;
-		gen = r->source[r->sources].info.gen;
-		if (gen >= atomic_load(&r->fs->log.gen))
-			atomic_store(&r->fs->log.gen, gen + 1);
-		r->sources++;
-	}
+	for (i = 1; i < r->fs->segs.count; i++)
+		if (is_source(r, i, &r->source[r->sources]))
+			r->sources++;
 	return 0;
 }
 
@@ -114,8 +146,7 @@ static bool was_closed(const struct replay *r, const struct source *s)
 	size_t i;
 
 	for (i = 0; i < r->sources; i++)
-		if (r->source[i].info.writer == s->info.writer &&
-		    r->source[i].info.gen > s->info.gen)
+		if (r->source[i].info.prev_gen == s->info.gen)
 			return true;
 	return false;
 }
@@ -180,7 +211,7 @@ static int read_source(struct replay *r, const struct source *s, uint64_t *ret_e
 				report(r, bad, err, "damaged record");
 				continue;
 			}
-			if (closed)
+			if (closed || !scan.budget)
 				report(r, bad, err, "damaged end of a segment");
 			else if (was_begun(&scan))
 				r->stats->torn++;
@@ -260,7 +291,7 @@ static int apply_all(struct replay *r)
  * Segments that must be there and are not: one that was open when the
  * checkpoint was made, or one that the next of its position names.
  */
-static void check_sources(struct replay *r, uint64_t ckpt_gen)
+static void check_sources(struct replay *r)
 {
 	uint64_t prev, i;
 	size_t s, t;
@@ -271,13 +302,16 @@ static void check_sources(struct replay *r, uint64_t ckpt_gen)
 		if (seg->state != KA_SEG_OPEN)
 			continue;
 		seg->state = KA_SEG_FULL;
+		/* Full to the last bytes: it had nothing to add, and may be in use again. */
+		if (r->fs->segs.bytes - atomic_load(&seg->used) < sizeof(struct ka_rec_disk))
+			continue;
 		report(r, i * r->fs->segs.bytes, -KA_ERR_SEGMENT_HEADER, "damaged segment");
 	}
 	for (s = 0; s < r->sources; s++) {
 		prev = r->source[s].info.prev_gen;
 		for (t = 0; t < r->sources && r->source[t].info.gen != prev; t++)
 			;
-		if (prev >= ckpt_gen && t == r->sources)
+		if (prev >= r->ckpt_gen && t == r->sources)
 			report(r, r->source[s].index * r->fs->segs.bytes, -KA_ERR_SEGMENT_HEADER,
 			       "missing segment before the one");
 	}
@@ -285,8 +319,13 @@ static void check_sources(struct replay *r, uint64_t ckpt_gen)
 
 int ka_replay(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_replay_stats *ret)
 {
-	struct replay r = {.fs = fs, .ckpt_seq = ckpt_seq, .max_seq = ckpt_seq, .stats = ret};
-	uint64_t ckpt_gen = atomic_load(&fs->log.gen);
+	struct replay r = {
+		.fs = fs,
+		.ckpt_seq = ckpt_seq,
+		.ckpt_gen = atomic_load(&fs->log.gen),
+		.max_seq = ckpt_seq,
+		.stats = ret,
+	};
 	int err;
 
 	*ret = (struct ka_replay_stats){0};
@@ -294,7 +333,7 @@ int ka_replay(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_replay_stats *ret)
 	if (!err)
 		err = read_sources(&r);
 	if (!err)
-		check_sources(&r, ckpt_gen);
+		check_sources(&r);
 	if (!err && r.count)
 		err = apply_all(&r);
 	atomic_store(&fs->log.seq, r.max_seq);

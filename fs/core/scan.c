@@ -5,6 +5,9 @@
 #include "keepalive/csum.h"
 #include "keepalive/err.h"
 
+/* Far more than a few thousand stale heads have, and a few milliseconds. */
+#define RESYNC_BUDGET (64ull << 20)
+
 int ka_scan_header(const struct ka_region *rg, uint64_t log_id, uint64_t index,
 		   uint32_t segment_bytes, struct ka_segment_info *ret)
 {
@@ -18,7 +21,7 @@ int ka_scan_header(const struct ka_region *rg, uint64_t log_id, uint64_t index,
 		return -KA_ERR_SEGMENT_HEADER;
 	kind = ka_get32(d->kind);
 	if ((kind != KA_SEGMENT_LOG && kind != KA_SEGMENT_CKPT) || ka_get64(d->index) != index ||
-	    ka_get32(d->rsv))
+	    ka_get64(d->gen) >= KA_NUMBER_LIMIT || ka_get32(d->rsv))
 		return -KA_ERR_SEGMENT_HEADER;
 	*ret = (struct ka_segment_info){
 		.kind = kind,
@@ -34,6 +37,7 @@ void ka_scan_start(struct ka_scan *scan, const struct ka_region *rg, uint64_t lo
 		   uint64_t addr, uint64_t end)
 {
 	*scan = (struct ka_scan){
+		.budget = RESYNC_BUDGET,
 		.rg = rg,
 		.ident = {.log_id = log_id, .gen = (uint32_t)gen},
 		.addr = addr,
@@ -52,7 +56,7 @@ int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint6
 	rec = ka_region_at(scan->rg, scan->addr, left);
 	if (!rec)
 		return -KA_ERR_RECORD_FRAME;
-	err = ka_record_validate(rec, left, &scan->ident);
+	err = ka_record_validate(rec, scan->addr, left, &scan->ident);
 	if (err)
 		return err;
 	*ret_rec = rec;
@@ -63,13 +67,21 @@ int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint6
 
 bool ka_scan_resync(struct ka_scan *scan)
 {
-	uint64_t addr = scan->addr + KA_RECORD_ALIGN, left;
+	uint64_t addr = scan->addr + KA_RECORD_ALIGN, left, cost;
 	const struct ka_rec_disk *rec;
 
 	for (; scan->end - addr >= sizeof(*rec) && addr < scan->end; addr += KA_RECORD_ALIGN) {
 		left = scan->end - addr;
 		rec = ka_region_at(scan->rg, addr, left);
-		if (rec && !ka_record_validate(rec, left, &scan->ident)) {
+		if (!rec || ka_record_check_frame(rec, left, &scan->ident))
+			continue;
+		cost = ka_get32(rec->head_bytes);
+		if (cost > scan->budget) {
+			scan->budget = 0;
+			return false;
+		}
+		scan->budget -= cost;
+		if (!ka_record_validate(rec, addr, left, &scan->ident)) {
 			scan->addr = addr;
 			return true;
 		}

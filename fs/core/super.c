@@ -90,7 +90,9 @@ static bool fields_ok(const struct ka_super *sb, const struct ka_super_disk *d)
 {
 	struct ka_super want = {0};
 
-	if (ka_super_geometry(&want, sb->capacity_bytes, sb->slice_bytes))
+	if (!sb->slice_bytes || ka_super_geometry(&want, sb->capacity_bytes, sb->slice_bytes))
+		return false;
+	if (sb->owned_bytes != sb->capacity_bytes && sb->owned_bytes % sb->slice_bytes)
 		return false;
 	return ka_get32(d->super_bytes) == KA_SUPER_BYTES && sb->log_id &&
 	       !sb->label[KA_LABEL_MAX] && sb->segment_bytes == want.segment_bytes &&
@@ -109,10 +111,11 @@ int ka_super_decode(const struct ka_super_disk *d, struct ka_super *ret_sb)
 	if (memcmp(d->magic, KA_SUPER_MAGIC, sizeof(d->magic)))
 		return -KA_ERR_NOT_KEEPALIVE;
 	decode_fields(d, ret_sb);
-	if (ret_sb->disk_version > KA_DISK_VERSION)
-		return -KA_ERR_SUPER_VERSION;
+	/* The checksum stays where it is in all versions. */
 	if (ka_csum(d, offsetof(struct ka_super_disk, csum)) != ka_get64(d->csum))
 		return -KA_ERR_SUPER_CSUM;
+	if (ret_sb->disk_version > KA_DISK_VERSION)
+		return -KA_ERR_SUPER_VERSION;
 	if (ret_sb->feature_incompat & ~KA_INCOMPAT_KNOWN)
 		return -KA_ERR_SUPER_FEATURE;
 	if (ret_sb->disk_version != KA_DISK_VERSION || !fields_ok(ret_sb, d))
@@ -203,7 +206,7 @@ int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 		*report = rep;
 	err = rep.copy_err[newest];
 	/* An honest refusal by the first copy is not for the second to overrule. */
-	if (rep.copy_err[0] == -KA_ERR_SUPER_FEATURE)
+	if (rep.copy_err[0] == -KA_ERR_SUPER_FEATURE || rep.copy_err[0] == -KA_ERR_SUPER_VERSION)
 		err = rep.copy_err[newest = 0];
 	if (usable(err) && copy[newest].capacity_bytes > ka_region_info(rg)->capacity_bytes)
 		err = -KA_ERR_REGION_SHORT;
@@ -212,6 +215,7 @@ int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 		return err;
 	}
 	*ret_sb = copy[newest];
+	ret_sb->copy = (uint32_t)newest;
 	return err;
 }
 
@@ -258,14 +262,16 @@ static void encode(const struct ka_super *sb, uint32_t copy, struct ka_super_dis
 
 void ka_super_write(struct ka_region *rg, struct ka_super *sb)
 {
+	uint32_t order[KA_SUPER_COPIES] = {!sb->copy, sb->copy}, i;
 	struct ka_super_disk disk;
-	uint32_t i;
 
 	sb->seq++;
 	for (i = 0; i < KA_SUPER_COPIES; i++) {
-		encode(sb, i, &disk);
-		ka_region_write(rg, sb->copy_addr[i], &disk, sizeof(disk));
-		ka_region_flush(rg, sb->copy_addr[i], sizeof(disk));
+		uint64_t addr = sb->copy_addr[order[i]];
+
+		encode(sb, order[i], &disk);
+		ka_region_write(rg, addr, &disk, sizeof(disk));
+		ka_region_flush(rg, addr, sizeof(disk));
 		ka_region_fence(rg); /* this copy is whole before the other is touched */
 	}
 }

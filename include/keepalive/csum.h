@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * csum.h - the checksum of everything on media: XXH3, 64 bits, seed 0 (Yann
+ * csum.h - the checksum of everything on media: XXH3, 64 bits (Yann
  * Collet, https://xxhash.com). Only csum.c knows that it is xxhash.
  */
 #ifndef KEEPALIVE_CSUM_H
@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 uint64_t ka_csum(const void *data, size_t len);
+
+/* Seeded: for heads of records, with their address, so that a copy is no record. */
+uint64_t ka_csum_at(uint64_t addr, const void *data, size_t len);
 
 /* For hash tables, not for media: the hash of a name in a directory. */
 uint64_t ka_hash_name(uint64_t seed, const void *name, size_t len);

@@ -64,7 +64,7 @@ void ka_dir_remove(struct ka_htab *names, struct ka_dirent *de);
 /* Index of the first slot with a cookie above this one; dir->slots at the end. */
 size_t ka_dir_position(const struct ka_dir *dir, uint64_t cookie);
 
-/* Whether dir lies below top, or is top. */
+/* Whether dir lies below top, or is top, or in a loop of directories. */
 int ka_dir_is_below(const struct ka_inode *dir, const struct ka_inode *top);
 
 #endif

@@ -57,7 +57,9 @@ KA_DEFINE_LE(64)
 #define KA_XATTR_MAX	  65536 /* value of one extended attribute, bytes */
 #define KA_XATTR_NAME_MAX 255
 #define KA_FILE_MAX	  ((uint64_t)INT64_MAX) /* file size, bytes */
-#define KA_ROOT_INO	  1
+/* Inode numbers, cookies, generations, sequence numbers stay below. */
+#define KA_NUMBER_LIMIT ((uint64_t)INT64_MAX)
+#define KA_ROOT_INO	1
 
 #define KA_SEGMENT_MIN	(256u << 10)
 #define KA_SEGMENT_MAX	(1u << 30)
@@ -189,7 +191,7 @@ enum ka_record_type {
 #define KA_RECORD_ALIGN 8u
 
 struct ka_rec_disk {
-	struct ka_le64 csum; /* of bytes 8 .. head_bytes */
+	struct ka_le64 csum; /* of bytes 8 .. head_bytes, seeded with the address */
 	struct ka_le64 log_id;
 	struct ka_le64 seq;
 	struct ka_le64 time_ns;	   /* signed, since 1970 */
@@ -356,7 +358,7 @@ struct ka_rec_ckpt_link_disk {
 KA_ASSERT_SIZE(struct ka_rec_ckpt_link_disk, 56);
 
 /* Largest head: a create with a name, a target and inherited ACLs. */
-#define KA_HEAD_MAX (96u << 10)
+#define KA_HEAD_MAX (160u << 10)
 
 /* ---- items of a checkpoint ------------------------------------------- */
 

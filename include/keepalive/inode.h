@@ -50,10 +50,10 @@ struct ka_inode {
 	pthread_rwlock_t lock;
 	_Atomic uint64_t nlookup; /* references of the kernel */
 	_Atomic uint32_t opens;	  /* open handles */
-	/* for fsck, which has the filesystem to itself */
+	/* for loading and fsck, which have the filesystem to themselves */
 	bool named;	/* some directory names it */
 	bool reached;	/* from the root */
-	uint32_t names; /* that can be reached, and ".." of subdirectories */
+	uint32_t names; /* names, and ".." of subdirectories */
 };
 
 /* ns since 1970 to seconds and the nanoseconds after them, before 1970 too. */

@@ -25,16 +25,20 @@ struct ka_rec_ident {
 void ka_record_init(struct ka_rec_disk *head, enum ka_record_type type, unsigned flags,
 		    size_t head_bytes, size_t payload_bytes, int64_t time_ns);
 
-/* Computes the checksum of a head that is complete. */
-void ka_record_seal(struct ka_rec_disk *head);
+/* Computes the checksum of a head that is complete and will lie at addr. */
+void ka_record_seal(struct ka_rec_disk *head, uint64_t addr);
 
 /*
- * Validates the head of a record of which avail bytes can be looked at:
+ * Validates the head of a record at addr of which avail bytes can be looked at:
  * framing, identity, checksum, then the rules of its type. Afterwards every
  * length in it can be trusted. 0 or -KA_ERR_RECORD_*.
  */
-int ka_record_validate(const struct ka_rec_disk *rec, uint64_t avail,
+int ka_record_validate(const struct ka_rec_disk *rec, uint64_t addr, uint64_t avail,
 		       const struct ka_rec_ident *ident);
+
+/* The first part of that, which costs next to nothing: framing and identity. */
+int ka_record_check_frame(const struct ka_rec_disk *rec, uint64_t avail,
+			  const struct ka_rec_ident *ident);
 
 /* The payload description of a valid record, or NULL where it has none. */
 const struct ka_payload_disk *ka_record_payload(const struct ka_rec_disk *rec);

@@ -33,6 +33,7 @@ struct ka_scan {
 	struct ka_rec_ident ident;
 	uint64_t addr; /* of the next record */
 	uint64_t end;
+	uint64_t budget; /* bytes that resync may still sum; hostile media ends there */
 };
 
 /* What ka_scan_next may answer beside 0 and errors. */
@@ -47,7 +48,10 @@ void ka_scan_start(struct ka_scan *scan, const struct ka_region *rg, uint64_t lo
  */
 int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint64_t *ret_addr);
 
-/* Looks for the next valid record behind scan->addr and goes there. */
+/*
+ * Looks for the next valid record behind scan->addr and goes there. False: there
+ * is none, or (scan->budget is 0 then) the media keeps it busy on purpose.
+ */
 bool ka_scan_resync(struct ka_scan *scan);
 
 /* The payload of a record that ka_scan_next gave out. */

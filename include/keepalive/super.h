@@ -2,9 +2,11 @@
 /*
  * super.h - the two copies of the superblock, in the first segment.
  *
- * An update stores copy 0, fences, then copy 1, fences: whenever the machine
- * dies, at least one copy is whole, and if both are, the one with the higher
- * super_seq is the newer. Callers serialize updates.
+ * An update stores first the copy that the superblock was not read from, which
+ * may be torn or older, fences, then the other one, fences: whenever the machine
+ * dies, the newest copy that was whole before still is, or a newer one is. Of
+ * two whole copies the one with the higher super_seq counts. Callers serialize
+ * updates.
  */
 #ifndef KEEPALIVE_SUPER_H
 #define KEEPALIVE_SUPER_H
@@ -41,6 +43,7 @@ struct ka_super {
 	uint64_t phys_addr;
 	uint64_t copy_addr[KA_SUPER_COPIES];
 	uint64_t seq;
+	uint32_t copy; /* the one this was read from, to be stored last */
 	enum ka_super_state state;
 	uint64_t owned_bytes;
 	uint64_t flags;
