@@ -40,15 +40,19 @@ static void check_spare(struct fsck *f)
 	const struct ka_ckpt_ptr *ptr = &f->fs->super.ckpt[1];
 	struct ka_ckpt_walk walk;
 	const uint8_t *data;
-	uint64_t i, segment;
+	uint64_t i, segment, total = 0;
 	size_t bytes;
 	int err = 0;
 
 	if (!ptr->addr)
 		return;
 	ka_ckpt_walk_start(&walk, f->rg, &f->fs->super, ptr);
-	for (i = 0; !err && i < ptr->chunks; i++)
+	for (i = 0; !err && i < ptr->chunks; i++) {
 		err = ka_ckpt_walk_next(&walk, &data, &bytes, &segment);
+		total += err ? 0 : bytes;
+	}
+	if (!err && total != ptr->bytes)
+		err = -KA_ERR_CKPT_CHAIN;
 	if (err)
 		fsck_found(f, FSCK_P_CKPT_OLDER, "chunk %" PRIu64 " of %" PRIu64 ": %s", i,
 			   ptr->chunks, ka_strerror(err));

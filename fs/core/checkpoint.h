@@ -40,8 +40,16 @@ int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt
 int ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr,
 		 struct ka_ckpt_segments *segments);
 
-/* Tells segs how many segments the next checkpoint and fallocate's promises need. */
-void ka_ckpt_update_need(struct ka_fs *fs);
+/*
+ * Asks whether the index may grow by growth bytes of checkpoint and the log by
+ * a record of this class. Every operation asks, not only when it needs another
+ * segment: the room that a checkpoint will need grows with each record, and
+ * must never be more than there is. 0, -ENOSPC or -KA_ERR_NEED_CKPT.
+ */
+int ka_ckpt_room(struct ka_fs *fs, uint64_t growth, enum ka_space_class cls);
+
+/* What one more extent costs in a checkpoint, bytes. */
+#define KA_CKPT_EXTENT 32
 
 /* Gives the segments back. */
 void ka_ckpt_segments_free(struct ka_fs *fs, struct ka_ckpt_segments *segments);

@@ -147,7 +147,7 @@ static int get_head(struct reader *r, struct ka_cursor *c)
 	h->inodes = ka_varint_get(c);
 	h->names = ka_varint_get(c);
 	h->extents = ka_varint_get(c);
-	if (r->has_head || h->next_ino >= KA_NUMBER_LIMIT || h->next_gen >= KA_NUMBER_LIMIT ||
+	if (r->has_head || h->next_ino >= KA_NUMBER_LIMIT || h->next_gen >= KA_NUMBER_LIMIT / 2 ||
 	    h->seq >= KA_NUMBER_LIMIT || h->inodes > bytes / ITEM_MIN ||
 	    h->names > bytes / ITEM_MIN)
 		return -KA_ERR_CKPT_ITEM;

@@ -70,22 +70,40 @@ void ka_ckpt_segments_free(struct ka_fs *fs, struct ka_ckpt_segments *s)
 }
 
 /*
- * Realistic bounds of an item's bytes (inode numbers below 2^35, ...), so that
- * the reserve is not much larger than the checkpoint will be.
+ * Upper bounds of what an item costs, its strings aside (inode numbers and
+ * cookies below 2^35): the reserve must never fall short of the checkpoint.
  */
-void ka_ckpt_update_need(struct ka_fs *fs)
+#define INODE_COST   128 /* with the item of a directory */
+#define NAME_COST    16
+#define XATTR_COST   8
+#define SEGMENT_COST 40
+
+int ka_ckpt_room(struct ka_fs *fs, uint64_t growth, enum ka_space_class cls)
 {
 	const struct ka_index *ix = &fs->index;
 	uint64_t room = fs->segs.bytes - sizeof(struct ka_segment_disk) - LINK_BYTES - CHUNK_HEAD;
-	uint64_t bytes = 80 * ix->inodes.count + 16 * ix->names.count +
-			 atomic_load(&ix->name_bytes) + 32 * atomic_load(&ix->extents.count) +
-			 atomic_load(&ix->extra_bytes) + 40 * fs->segs.count;
+	uint64_t extra = atomic_load(&ix->extra_bytes) + growth;
+	uint64_t bytes = INODE_COST * ix->inodes.count + NAME_COST * ix->names.count +
+			 atomic_load(&ix->name_bytes) +
+			 KA_CKPT_EXTENT * atomic_load(&ix->extents.count) + extra +
+			 XATTR_COST * atomic_load(&ix->xattrs) + SEGMENT_COST * fs->segs.count;
 	uint64_t kept = atomic_load(&ix->extents.unwritten_bytes);
+	uint64_t now = fs->ckpt[0].count + fs->ckpt[1].count, need;
 
-	bytes += bytes / 64;
-	atomic_store(&fs->segs.ckpt_need, bytes / room + 1);
+	/* An item that does not fit moves on, and leaves that much unused. */
+	room -= ka_min(extra, KA_XATTR_MAX + SMALL_ITEM + KA_XATTR_NAME_MAX);
+	bytes += bytes / 64; /* heads of chunks */
+	need = bytes / room + 1;
+	atomic_store(&fs->segs.ckpt_cost, need);
+	atomic_store(&fs->segs.ckpt_spare, fs->ckpt[1].count);
+	/*
+	 * The next checkpoint is written beside the ones there are, which are free
+	 * only then; and the one after it has to be possible as well.
+	 */
+	atomic_store(&fs->segs.ckpt_need, ka_max(need, 2 * need - ka_min(2 * need, now)));
 	kept += kept / 16; /* the heads of the records to come */
 	atomic_store(&fs->segs.prealloc_need, kept ? kept / room + 1 : 0);
+	return ka_segs_check(&fs->segs, cls);
 }
 
 static void store(struct writer *w, struct ka_rec_disk *head, const void *payload)

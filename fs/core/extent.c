@@ -191,6 +191,16 @@ int ka_extents_clone(struct ka_extents *to, uint64_t off, const struct ka_extent
 	return err;
 }
 
+uint64_t ka_extents_count(const struct ka_extents *ex, uint64_t off, uint64_t len)
+{
+	const struct ka_extent *e;
+	uint64_t n = 0;
+
+	for (e = ka_extents_find(ex, off); e && e->off < off + len; e = ka_extents_next(e))
+		n++;
+	return n;
+}
+
 uint64_t ka_extents_holes(const struct ka_extents *ex, uint64_t off, uint64_t len)
 {
 	uint64_t end = off + len, holes = len;

@@ -319,7 +319,7 @@ static int start_writing(struct ka_fs *fs, bool unclean)
 	sb->mount_ns = ka_now_ns();
 	sb->mounts++;
 	ka_segs_covered(&fs->segs, sb->ckpt[1].addr ? sb->ckpt[1].seq : sb->ckpt[0].seq);
-	ka_ckpt_update_need(fs);
+	(void)ka_ckpt_room(fs, 0, KA_SPACE_CKPT); /* for the first reserve */
 	if (unclean)
 		return ka_fs_store(fs, KA_STATE_MOUNTED);
 	resume_segments(fs);

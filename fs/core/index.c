@@ -78,8 +78,12 @@ static uint64_t xattr_bytes(const struct ka_inode *inode)
 
 void ka_index_empty(struct ka_index *ix, struct ka_inode *inode)
 {
+	const struct ka_xattr *x;
+
 	ka_extents_clear(&inode->extents, &ix->extents);
 	atomic_fetch_sub(&ix->extra_bytes, xattr_bytes(inode));
+	for (x = inode->xattrs; x; x = x->next)
+		atomic_fetch_sub(&ix->xattrs, 1);
 	ka_xattr_free_all(&inode->xattrs);
 }
 
@@ -143,8 +147,11 @@ int ka_index_set_xattr(struct ka_index *ix, struct ka_inode *inode, const char *
 		       size_t name_bytes, const void *value, size_t value_bytes)
 {
 	uint64_t before = xattr_bytes(inode);
+	bool more = !ka_xattr_find(inode->xattrs, name, name_bytes);
 	int err = ka_xattr_set(&inode->xattrs, name, name_bytes, value, value_bytes);
 
+	if (!err && more)
+		atomic_fetch_add(&ix->xattrs, 1);
 	atomic_fetch_add(&ix->extra_bytes, xattr_bytes(inode) - before);
 	return err;
 }
@@ -155,6 +162,8 @@ int ka_index_remove_xattr(struct ka_index *ix, struct ka_inode *inode, const cha
 	uint64_t before = xattr_bytes(inode);
 	int err = ka_xattr_remove(&inode->xattrs, name, name_bytes);
 
+	if (!err)
+		atomic_fetch_sub(&ix->xattrs, 1);
 	atomic_fetch_sub(&ix->extra_bytes, before - xattr_bytes(inode));
 	return err;
 }

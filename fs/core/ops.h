@@ -39,9 +39,8 @@ void ka_attr_fill(const struct ka_inode *inode, struct ka_attr *ret);
 void ka_attr_read(struct ka_inode *inode, struct ka_attr *ret);
 
 /*
- * Lets go of what an inode without names still has: its contents when nobody
- * has it open, itself when nobody refers to it. Needs ns for writing, and no
- * inode lock.
+ * Drops an inode that has no name, is not open and not referred to: a reference
+ * is enough to open it again (O_PATH). Needs ns for writing, and no inode lock.
  */
 void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode);
 

@@ -20,6 +20,9 @@
 /* Where this much is left of a segment, a write is split rather than moved on. */
 #define SPLIT_MIN 4096u
 
+/* Extents that one write can add: one a record, and what it cuts in two. */
+#define WRITE_GROWTH (16 * KA_CKPT_EXTENT)
+
 struct open_args {
 	ka_ino_t ino;
 	struct ka_file *file;
@@ -160,7 +163,6 @@ static int do_write(struct ka_fs *fs, void *arg)
 	enum ka_space_class cls;
 	int err = 0;
 
-	ka_ckpt_update_need(fs);
 	pthread_rwlock_wrlock(&a->inode->lock);
 	if (a->append && !a->done)
 		a->off = a->inode->size;
@@ -168,6 +170,8 @@ static int do_write(struct ka_fs *fs, void *arg)
 		err = -EFBIG;
 	cls = !err && is_preallocated(a->inode, a->off, a->len) ? KA_SPACE_PREALLOC
 								: KA_SPACE_NORMAL;
+	if (!err)
+		err = ka_ckpt_room(fs, WRITE_GROWTH, cls);
 	while (!err && a->done < a->len)
 		err = write_record(fs, a, cls);
 	pthread_rwlock_unlock(&a->inode->lock);
@@ -214,6 +218,12 @@ struct space_args {
 	uint64_t len;
 };
 
+/* Extents that filling, cutting or sharing a range can make, as checkpoint bytes. */
+static uint64_t range_growth(const struct ka_inode *inode, uint64_t off, uint64_t len)
+{
+	return KA_CKPT_EXTENT * (ka_extents_count(&inode->extents, off, len) + 2);
+}
+
 static int do_fallocate(struct ka_fs *fs, void *arg)
 {
 	const struct space_args *a = arg;
@@ -224,7 +234,6 @@ static int do_fallocate(struct ka_fs *fs, void *arg)
 	uint64_t need, free_bytes;
 	int err = 0;
 
-	ka_ckpt_update_need(fs);
 	pthread_rwlock_wrlock(&inode->lock);
 	if (a->what != KA_SPACE_PUNCH) {
 		need = a->what == KA_SPACE_ZERO ? a->len
@@ -233,6 +242,8 @@ static int do_fallocate(struct ka_fs *fs, void *arg)
 		if (need > ka_segs_avail(&fs->segs, &free_bytes))
 			err = -ENOSPC;
 	}
+	if (!err)
+		err = ka_ckpt_room(fs, range_growth(inode, a->off, a->len), cls);
 	if (!err) {
 		rec.ino = ka_put64(inode->ino);
 		rec.off = ka_put64(a->off);
@@ -364,7 +375,10 @@ static int copy_locked(struct ka_fs *fs, const struct copy_args *a)
 	rec.off = ka_put64(a->to_off);
 	rec.len = ka_put64(len);
 	ka_record_init(&rec.h, KA_REC_CLONE, 0, sizeof(rec), 0, ka_now_ns());
-	err = ka_log_begin(&fs->log, sizeof(rec), KA_SPACE_NORMAL, &slot);
+	/* Twice, as another one may be under way. */
+	err = ka_ckpt_room(fs, 2 * range_growth(a->from, a->from_off, len), KA_SPACE_NORMAL);
+	if (!err)
+		err = ka_log_begin(&fs->log, sizeof(rec), KA_SPACE_NORMAL, &slot);
 	if (err)
 		return err;
 	ka_log_put(&fs->log, &slot, &rec.h, NULL);
@@ -377,7 +391,6 @@ static int do_copy(struct ka_fs *fs, void *arg)
 	struct ka_lockset locks = {0};
 	int err;
 
-	ka_ckpt_update_need(fs);
 	ka_lockset_add(&locks, a->from);
 	ka_lockset_add(&locks, a->to);
 	ka_lockset_lock(&locks);

@@ -11,6 +11,9 @@
 /* Two free what one keeps for the spare checkpoint; others may take it first. */
 #define CKPT_TRIES 4
 
+/* What a record may add to a checkpoint beside its own strings. */
+#define RECORD_GROWTH 128
+
 int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg)
 {
 	int err, tries;
@@ -43,12 +46,15 @@ int ka_op_applied(struct ka_fs *fs, int err)
 
 int ka_op_commit(struct ka_fs *fs, struct ka_rec_disk *head, enum ka_space_class cls)
 {
+	uint32_t bytes = ka_get32(head->bytes);
 	struct ka_slot slot;
 	uint64_t addr;
 	int err;
 
-	ka_ckpt_update_need(fs);
-	err = ka_log_begin(&fs->log, ka_get32(head->bytes), cls, &slot);
+	err = ka_ckpt_room(fs, cls == KA_SPACE_DELETE ? 0 : bytes + RECORD_GROWTH, cls);
+	if (err)
+		return err;
+	err = ka_log_begin(&fs->log, bytes, cls, &slot);
 	if (err)
 		return err;
 	addr = slot.addr;
@@ -114,17 +120,8 @@ void ka_attr_read(struct ka_inode *inode, struct ka_attr *ret)
 
 void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode)
 {
-	bool referenced = atomic_load(&inode->nlookup);
-
-	if (inode->nlink || atomic_load(&inode->opens))
-		return;
-	if (!referenced) {
+	if (!inode->nlink && !atomic_load(&inode->opens) && !atomic_load(&inode->nlookup))
 		ka_index_forget(&fs->index, inode);
-		return;
-	}
-	pthread_rwlock_wrlock(&inode->lock);
-	ka_index_empty(&fs->index, inode);
-	pthread_rwlock_unlock(&inode->lock);
 }
 
 void ka_inode_close(struct ka_fs *fs, struct ka_inode *inode)

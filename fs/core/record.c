@@ -93,7 +93,7 @@ bool ka_record_mode_ok(uint64_t mode)
 /* An inode number or cookie of media; zero is neither. */
 static bool number_ok(struct ka_le64 v)
 {
-	return v.v && ka_get64(v) < KA_NUMBER_LIMIT;
+	return v.v && ka_get64(v) < KA_NUMBER_LIMIT - 1; /* the next one counts too */
 }
 
 static bool range_ok(uint64_t off, uint64_t len)

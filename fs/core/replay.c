@@ -99,6 +99,13 @@ static bool rebuild_header(const struct replay *r, uint64_t addr, struct ka_segm
 	return true;
 }
 
+/* No generation is given out twice, whatever was cut off. */
+static void pass_gen(struct replay *r, uint64_t gen)
+{
+	if (gen >= atomic_load(&r->fs->log.gen))
+		atomic_store(&r->fs->log.gen, gen + 1);
+}
+
 static bool is_source(struct replay *r, uint64_t index, struct source *ret)
 {
 	const struct ka_seg *seg = &r->fs->segs.seg[index];
@@ -112,11 +119,10 @@ static bool is_source(struct replay *r, uint64_t index, struct source *ret)
 		if (!rebuild_header(r, index * bytes, &ret->info))
 			return false;
 		report(r, index * bytes, -KA_ERR_SEGMENT_HEADER, "damaged segment");
+		pass_gen(r, ret->info.gen);
 		return true;
 	}
-	/* No generation is given out twice, whatever was cut off. */
-	if (ret->info.gen >= atomic_load(&r->fs->log.gen))
-		atomic_store(&r->fs->log.gen, ret->info.gen + 1);
+	pass_gen(r, ret->info.gen);
 	if (ret->info.kind != KA_SEGMENT_LOG)
 		return false;
 	if (ret->info.gen >= r->ckpt_gen)
@@ -185,7 +191,7 @@ static bool was_last(const struct ka_scan *scan)
 
 	if (rest.end - rest.addr < sizeof(*rec))
 		return true;
-	return ka_scan_next(&rest, &rec, &addr) < 0 && !ka_scan_resync(&rest);
+	return ka_scan_next(&rest, &rec, &addr) < 0 && !ka_scan_resync(&rest) && rest.budget;
 }
 
 /* Reads one segment, up to *ret_end; its newest record has number *ret_last. */

@@ -71,15 +71,20 @@ static bool is_dead(const struct ka_segs *segs, const struct ka_seg *seg)
 	       seg->last_seq <= segs->floor_seq;
 }
 
-/* Whether a checkpoint now would free anything. */
-static bool checkpoint_helps(const struct ka_segs *segs)
+/*
+ * Whether a checkpoint now would free enough: anything at all for what gives
+ * space back; else at least as much as it has to write, or a region that is
+ * almost full would see a checkpoint at every operation.
+ */
+static bool checkpoint_helps(const struct ka_segs *segs, enum ka_space_class cls)
 {
-	uint64_t i;
+	uint64_t gain = atomic_load(&segs->ckpt_spare), i;
+	uint64_t least = cls == KA_SPACE_DELETE ? 1 : ka_max(1, atomic_load(&segs->ckpt_cost));
 
-	for (i = 1; i < segs->count; i++)
+	for (i = 1; i < segs->count && gain < least; i++)
 		if (segs->seg[i].state == KA_SEG_FULL && !atomic_load(&segs->seg[i].live))
-			return true;
-	return false;
+			gain++;
+	return gain >= least;
 }
 
 static uint64_t kept_back(const struct ka_segs *segs, enum ka_space_class cls)
@@ -112,7 +117,7 @@ int ka_segs_alloc(struct ka_segs *segs, enum ka_space_class cls, enum ka_seg_sta
 
 	pthread_mutex_lock(&segs->lock);
 	if (segs->free <= kept_back(segs, cls)) {
-		err = checkpoint_helps(segs) ? -KA_ERR_NEED_CKPT : -ENOSPC;
+		err = checkpoint_helps(segs, cls) ? -KA_ERR_NEED_CKPT : -ENOSPC;
 		goto out;
 	}
 	for (i = segs->hint; segs->seg[i].state != KA_SEG_FREE; i++)
@@ -199,6 +204,18 @@ uint64_t ka_segs_avail(struct ka_segs *segs, uint64_t *ret_free_bytes)
 	*ret_free_bytes = unused;
 	kept *= segs->bytes;
 	return unused > kept ? unused - kept : 0;
+}
+
+int ka_segs_check(struct ka_segs *segs, enum ka_space_class cls)
+{
+	int err;
+
+	if (atomic_load(&segs->free) >= kept_back(segs, cls))
+		return 0;
+	pthread_mutex_lock(&segs->lock);
+	err = checkpoint_helps(segs, cls) ? -KA_ERR_NEED_CKPT : -ENOSPC;
+	pthread_mutex_unlock(&segs->lock);
+	return err;
 }
 
 static uint8_t verify_mask(uint64_t piece_addr)

@@ -59,6 +59,9 @@ int ka_extents_fill(struct ka_extents *ex, struct ka_extent_stats *st, uint64_t 
 int ka_extents_clone(struct ka_extents *to, uint64_t off, const struct ka_extents *from,
 		     uint64_t from_off, uint64_t len, struct ka_extent_stats *st);
 
+/* Number of extents that [off, off + len) touches. */
+uint64_t ka_extents_count(const struct ka_extents *ex, uint64_t off, uint64_t len);
+
 /* Bytes of [off, off + len) that lie in holes. */
 uint64_t ka_extents_holes(const struct ka_extents *ex, uint64_t off, uint64_t len);
 

@@ -80,7 +80,7 @@ KA_DEFINE_LE(64)
 enum ka_super_state {
 	KA_STATE_CLEAN = 1,   /* the newest checkpoint is all there is */
 	KA_STATE_MOUNTED = 2, /* records may follow the checkpoint */
-	KA_STATE_SEALED = 3,  /* clean, and read-only until unsealed */
+	KA_STATE_SEALED = 3,  /* clean; who sealed it takes no more writes */
 };
 
 /* Damage was found and not repaired yet: mount read-only, run fsck. */

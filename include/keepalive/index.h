@@ -27,6 +27,7 @@ struct ka_index {
 	struct ka_extent_stats extents;
 	_Atomic uint64_t name_bytes;  /* of all names */
 	_Atomic uint64_t extra_bytes; /* of xattrs and symlink targets */
+	_Atomic uint64_t xattrs;
 };
 
 /* segs may be NULL where live bytes do not matter. */

@@ -53,12 +53,14 @@ enum ka_space_class {
 struct ka_segs {
 	pthread_mutex_t lock;
 	struct ka_seg *seg;
-	uint64_t count; /* segments in the capacity */
-	uint32_t bytes; /* of one */
-	uint64_t free;	/* in state free */
-	uint64_t hint;	/* no free one below it */
-	/* segments that a checkpoint will need; kept up to date by the owner */
+	uint64_t count;	       /* segments in the capacity */
+	uint32_t bytes;	       /* of one */
+	_Atomic uint64_t free; /* in state free */
+	uint64_t hint;	       /* no free one below it */
+	/* free segments that have to stay for checkpoints; the owner keeps it up to date */
 	_Atomic uint64_t ckpt_need;
+	_Atomic uint64_t ckpt_cost;	/* segments that the next one will take */
+	_Atomic uint64_t ckpt_spare;	/* segments of the older one, which it will give back */
 	_Atomic uint64_t prealloc_need; /* and what was promised by fallocate */
 	uint64_t floor_seq;		/* records up to it are not needed for replay */
 	_Atomic uint8_t *verified;
@@ -79,6 +81,12 @@ static inline uint64_t ka_segs_index(const struct ka_segs *segs, uint64_t addr)
  */
 int ka_segs_alloc(struct ka_segs *segs, enum ka_space_class cls, enum ka_seg_state state,
 		  uint64_t gen, uint64_t *ret_index);
+
+/*
+ * Whether a record of this class may be appended at all, be it to a segment that
+ * is open already. The same codes.
+ */
+int ka_segs_check(struct ka_segs *segs, enum ka_space_class cls);
 
 /* An open segment is done. */
 void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t last_seq);
