@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fuse_mixed.h - direct writes that need the kernel's caches to be told.
+ *
+ * Telling may wait for pages that a reader has locked, so for a thread that
+ * serves reads, and must not be done by one. Such writes are therefore handed
+ * to a thread of their own, which answers them too.
+ */
+#ifndef KEEPALIVE_DAEMON_FUSE_MIXED_H
+#define KEEPALIVE_DAEMON_FUSE_MIXED_H
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "fuse_cache.h"
+
+struct server;
+struct mixed_job;
+
+struct mixed {
+	struct server *sv;
+	pthread_t thread;
+	pthread_mutex_t lock; /* of all below; a leaf */
+	pthread_cond_t more;
+	pthread_cond_t idle;
+	struct mixed_job *first, **last;
+	bool started;
+	bool busy;
+	bool closing; /* the caches do not matter any more */
+	bool stop;
+};
+
+int mixed_start(struct mixed *m, struct server *sv);
+
+/* Both take over the caller's reference to h, and answer req. */
+
+/* A write to be done. */
+void mixed_write(struct mixed *m, fuse_req_t req, struct handle *h, const char *buf, size_t size,
+		 off_t off);
+
+/* A write that was done, but became mixed meanwhile. */
+void mixed_written(struct mixed *m, fuse_req_t req, struct handle *h, size_t written, off_t off);
+
+/*
+ * The daemon ends: waits until nothing is told any more, and from then on
+ * nothing will be. To be called while requests are still served.
+ */
+void mixed_quiesce(struct mixed *m);
+
+/* Ends the thread, after the mount is gone. */
+void mixed_stop(struct mixed *m);
+
+#endif

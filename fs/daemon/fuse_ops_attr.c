@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fuse_ops_attr.c - attributes, plain and extended; the filesystem's state. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "fuse_ops.h"
+#include "keepalive/err.h"
+#include "keepalive/ioctl.h"
+#include "keepalive/util.h"
+#include "server.h"
+
+/* df counts in it; the filesystem has no blocks. */
+#define COUNT_BYTES 4096
+/* What a small file costs in the log: says how many more there could be. */
+#define FILE_COST_BYTES 256
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ka_attr attr;
+	struct stat st;
+	int err;
+
+	(void)fi;
+	err = ka_getattr(server_of(req)->fs, ino, &attr);
+	if (err) {
+		reply_code(req, err);
+		return;
+	}
+	attr_to_stat(&attr, &st);
+	fuse_reply_attr(req, &st, CACHE_SECONDS);
+}
+
+static struct ka_time from_timespec(struct timespec ts)
+{
+	return (struct ka_time){.sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec};
+}
+
+static void convert_setattr(const struct stat *st, int to_set, struct ka_setattr *ret)
+{
+	struct ka_time now = ka_time_from_ns(ka_now_ns());
+
+	*ret = (struct ka_setattr){
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.size = (uint64_t)st->st_size,
+		.atime = to_set & FUSE_SET_ATTR_ATIME_NOW ? now : from_timespec(st->st_atim),
+		.mtime = to_set & FUSE_SET_ATTR_MTIME_NOW ? now : from_timespec(st->st_mtim),
+	};
+	ret->valid = (to_set & FUSE_SET_ATTR_MODE ? KA_SET_MODE : 0) |
+		     (to_set & FUSE_SET_ATTR_UID ? KA_SET_UID : 0) |
+		     (to_set & FUSE_SET_ATTR_GID ? KA_SET_GID : 0) |
+		     (to_set & FUSE_SET_ATTR_SIZE ? KA_SET_SIZE : 0) |
+		     (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW) ? KA_SET_ATIME : 0) |
+		     (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW) ? KA_SET_MTIME : 0);
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+		struct fuse_file_info *fi)
+{
+	struct server *sv = server_of(req);
+	struct ka_setattr set;
+	struct ka_attr attr;
+	struct stat after;
+	int err;
+
+	(void)fi;
+	convert_setattr(st, to_set, &set);
+	err = ka_setattr(sv->fs, ino, &set, &attr);
+	if (err) {
+		reply_code(req, err);
+		return;
+	}
+	if ((set.valid & KA_SET_MODE) && (set.mode & (S_ISUID | S_ISGID)))
+		cache_set_privileged(&sv->cache, ino);
+	attr_to_stat(&attr, &after);
+	fuse_reply_attr(req, &after, CACHE_SECONDS);
+	keeper_poke(&sv->keeper);
+}
+
+/* ---- extended attributes ------------------------------------------------------- */
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags)
+{
+	struct server *sv = server_of(req);
+	int err = ka_setxattr(sv->fs, ino, name, value, size, flags);
+
+	if (!err && !strcmp(name, XATTR_CAPABILITY))
+		cache_set_privileged(&sv->cache, ino);
+	reply_changed(req, err);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	reply_changed(req, ka_removexattr(server_of(req)->fs, ino, name));
+}
+
+/* name NULL: the list of names. */
+static void reply_xattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct ka_fs *fs = server_of(req)->fs;
+	KA_AUTO_FREE char *buf = NULL;
+	size_t bytes;
+	int err;
+
+	if (size) {
+		buf = malloc(size);
+		if (!buf) {
+			reply_code(req, -ENOMEM);
+			return;
+		}
+	}
+	err = name ? ka_getxattr(fs, ino, name, buf, size, &bytes)
+		   : ka_listxattr(fs, ino, buf, size, &bytes);
+	if (err)
+		reply_code(req, err);
+	else if (size)
+		fuse_reply_buf(req, buf, bytes);
+	else
+		fuse_reply_xattr(req, bytes);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	reply_xattr(req, ino, name, size);
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	reply_xattr(req, ino, NULL, size);
+}
+
+/* ---- the whole filesystem ---------------------------------------------------------- */
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct ka_fs_status status;
+	struct statvfs sv;
+
+	(void)ino;
+	ka_fs_get_status(server_of(req)->fs, &status);
+	sv = (struct statvfs){
+		.f_bsize = COUNT_BYTES,
+		.f_frsize = COUNT_BYTES,
+		.f_blocks = (status.used_bytes + status.free_bytes) / COUNT_BYTES,
+		.f_bfree = status.free_bytes / COUNT_BYTES,
+		.f_bavail = status.avail_bytes / COUNT_BYTES,
+		.f_files = status.files + status.avail_bytes / FILE_COST_BYTES,
+		.f_ffree = status.avail_bytes / FILE_COST_BYTES,
+		.f_favail = status.avail_bytes / FILE_COST_BYTES,
+		.f_namemax = KA_NAME_MAX,
+	};
+	fuse_reply_statfs(req, &sv);
+}
+
+static void reply_status(fuse_req_t req)
+{
+	struct server *sv = server_of(req);
+	struct ka_fs_status status;
+	struct ka_ioc_status ioc;
+
+	ka_fs_get_status(sv->fs, &status);
+	ioc = (struct ka_ioc_status){
+		.version = 1,
+		.rdonly = status.rdonly,
+		.damaged = status.damaged,
+		.used_bytes = status.used_bytes,
+		.free_bytes = status.free_bytes,
+		.avail_bytes = status.avail_bytes,
+		.files = status.files,
+		.extents = status.extents,
+		.log_bytes = status.log_bytes,
+		.log_records = status.log_records,
+		.io_errors = atomic_load(&sv->io_errors),
+	};
+	strncpy(ioc.region_path, sv->opts.region_path, sizeof(ioc.region_path) - 1);
+	memcpy(ioc.super, ka_region_at(sv->rg, 0, sizeof(ioc.super)), sizeof(ioc.super));
+	fuse_reply_ioctl(req, 0, &ioc, sizeof(ioc));
+}
+
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
+	      unsigned flags, const void *in, size_t in_bytes, size_t out_bytes)
+{
+	(void)arg;
+	(void)fi;
+	(void)in;
+	(void)in_bytes;
+	if (cmd == KA_IOC_STATUS && ino == FUSE_ROOT_ID && (flags & FUSE_IOCTL_DIR) &&
+	    out_bytes >= sizeof(struct ka_ioc_status))
+		reply_status(req);
+	else
+		fuse_reply_err(req, ENOTTY);
+}

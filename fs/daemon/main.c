@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * main.c - keepalivefs: starts, serves one mount, ends.
+ *
+ * In the background, a child serves and the parent waits for one byte from it:
+ * it comes when the mount answers, so a script can go on with the mount as soon
+ * as the parent is back. The child is forked off first, as locks, mappings and
+ * threads must be its own.
+ *
+ * The mount is made before the filesystem is opened, because to open it for
+ * writing stores to the region and a refusal must not. Nothing can be seen
+ * through the mount before the session loop runs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fuse_ops.h"
+#include "keepalive/err.h"
+#include "keepalive/util.h"
+#include "log.h"
+#include "program.h"
+#include "server.h"
+#include "shield.h"
+
+enum {
+	EXIT_OK,
+	EXIT_FAILED,
+	EXIT_USAGE,
+};
+
+/* ---- start ------------------------------------------------------------------ */
+
+/* libfuse's words for it are many lines, and come after a lot of work. */
+static int check_device(void)
+{
+	KA_AUTO_CLOSE int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int err = fd < 0 ? -errno : 0;
+
+	if (err == -ENOENT || err == -ENODEV || err == -ENXIO)
+		log_msg(KA_MSG_ERROR,
+			"there is no '/dev/fuse'; load the module with 'modprobe fuse'");
+	else if (err)
+		log_msg(KA_MSG_ERROR, "cannot open '/dev/fuse': %s", ka_strerror(err));
+	return err;
+}
+
+static int open_region(struct server *sv)
+{
+	unsigned flags = KA_REGION_LOCK | (sv->opts.rdonly ? 0 : KA_REGION_WRITE);
+	struct ka_super super;
+	int err;
+
+	err = ka_region_open(sv->opts.region, flags, log_sink(), &sv->rg);
+	if (err)
+		return err;
+	sv->needs_sync = ka_region_info(sv->rg)->needs_sync;
+	/* What holds no filesystem is refused before there is a mount. */
+	err = ka_super_read(sv->rg, log_sink(), NULL, &super);
+	return err == -KA_ERR_SUPER_RO_FEATURE && sv->opts.rdonly ? 0 : err;
+}
+
+static int new_session(struct server *sv)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int err = 0;
+
+	if (fuse_opt_add_arg(&args, DAEMON_NAME) || fuse_opt_add_arg(&args, "-o") ||
+	    fuse_opt_add_arg(&args, sv->opts.fuse))
+		err = -ENOMEM;
+	if (!err)
+		sv->se = fuse_session_new(&args, &fuse_ops, sizeof(fuse_ops), sv);
+	fuse_opt_free_args(&args);
+	sv->loop.se = sv->se;
+	return sv->se ? 0 : -EINVAL;
+}
+
+static int open_fs(struct server *sv)
+{
+	const struct ka_region_info *info = ka_region_info(sv->rg);
+	struct ka_fs_opts opts = {
+		.rdonly = sv->opts.rdonly,
+		.verify = sv->opts.verify,
+		.sink = log_sink(),
+	};
+
+	shield_memory(ka_region_at(sv->rg, 0, info->capacity_bytes), info->capacity_bytes);
+	return ka_fs_open(sv->rg, &opts, &sv->fs);
+}
+
+static int start(struct server *sv)
+{
+	int err;
+
+	err = check_device();
+	err = err ?: open_region(sv);
+	err = err ?: new_session(sv);
+	if (!err && fuse_session_mount(sv->se, sv->opts.mountpoint_path)) {
+		sv->explained = geteuid() != 0; /* by fusermount3, else by libfuse */
+		err = -EIO;
+	}
+	err = err ?: open_fs(sv);
+	err = err ?: mixed_start(&sv->mixed, sv);
+	return err ?: keeper_start(&sv->keeper);
+}
+
+/* ---- serve, end ----------------------------------------------------------------- */
+
+static int serve(struct server *sv)
+{
+	int err = loop_run(&sv->loop);
+
+	if (err)
+		log_msg(KA_MSG_ERROR, "cannot serve requests any more: %s", ka_strerror(err));
+	else if (!atomic_load(&sv->keeper.ready))
+		err = -ENOTCONN; /* unmounted, or told to end, before it answered */
+	return err;
+}
+
+/* Gives everything back, as far as it was taken. */
+static int end(struct server *sv)
+{
+	int err = 0;
+
+	if (sv->rg)
+		ka_region_leaving(sv->rg); /* whoever wants the region next may wait for it */
+	if (sv->se)
+		fuse_session_unmount(sv->se);
+	mixed_stop(&sv->mixed);
+	keeper_stop(&sv->keeper);
+	if (sv->fs)
+		err = ka_fs_close(sv->fs);
+	ka_region_close(sv->rg);
+	if (sv->se)
+		fuse_session_destroy(sv->se);
+	cache_release(&sv->cache);
+	return err;
+}
+
+static int run_server(struct opts *opts, int parent_fd)
+{
+	struct server sv = {.opts = *opts, .rg = NULL};
+	int err, end_err;
+
+	umask(0); /* the kernel applies that of the caller */
+	shield_process();
+	loop_init(&sv.loop);
+	err = keeper_init(&sv.keeper, &sv, parent_fd);
+	err = err ?: cache_init(&sv.cache);
+	err = err ?: start(&sv);
+	err = err ?: serve(&sv);
+	end_err = end(&sv);
+	err = err ?: end_err;
+	if (err && !log_errors() && !sv.explained)
+		log_msg(KA_MSG_ERROR, "cannot mount '%s' on '%s': %s", opts->region,
+			opts->mountpoint, ka_strerror(err));
+	keeper_release(&sv.keeper);
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+/* ---- background -------------------------------------------------------------------- */
+
+static int await_child(pid_t child, int fd)
+{
+	int status;
+	char code;
+
+	if (TEMP_FAILURE_RETRY(read(fd, &code, 1)) == 1)
+		return code;
+	if (TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) < 0)
+		return EXIT_FAILED;
+	if (WIFEXITED(status) && WEXITSTATUS(status))
+		return WEXITSTATUS(status); /* it has said why */
+	log_msg(KA_MSG_ERROR, "the daemon died while it started%s%s",
+		WIFSIGNALED(status) ? ": " : "",
+		WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
+	return EXIT_FAILED;
+}
+
+static int run_in_background(struct opts *opts)
+{
+	int fds[2];
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC)) {
+		log_msg(KA_MSG_ERROR, "cannot make a pipe: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	child = fork();
+	if (child < 0) {
+		log_msg(KA_MSG_ERROR, "cannot fork: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (!child) {
+		close(fds[0]);
+		return run_server(opts, fds[1]);
+	}
+	close(fds[1]);
+	return await_child(child, fds[0]);
+}
+
+/* File descriptors 0 to 2 must not become those of the region or /dev/fuse. */
+static void fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct ka_msg_sink sink = ka_program_sink(DAEMON_NAME);
+	struct opts opts = {.verify = KA_VERIFY_FIRST};
+	int err, code;
+
+	fill_stdio();
+	err = opts_parse(&opts, argc, argv, &sink);
+	if (err) {
+		opts_release(&opts);
+		return ka_program_end(&sink, err < 0 ? EXIT_USAGE : EXIT_OK, EXIT_FAILED);
+	}
+	log_start(opts.foreground);
+	if (opts_check_mountpoint(&opts, &sink))
+		code = EXIT_FAILED;
+	else
+		code = opts.foreground ? run_server(&opts, -1) : run_in_background(&opts);
+	opts_release(&opts);
+	return code;
+}

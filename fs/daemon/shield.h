@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* shield.h - keeps the daemon alive and responsive when memory runs short. */
+#ifndef KEEPALIVE_DAEMON_SHIELD_H
+#define KEEPALIVE_DAEMON_SHIELD_H
+
+#include <stddef.h>
+
+/*
+ * What the kernel needs to free memory may be a page of a file of ours, so the
+ * daemon must neither wait for memory nor be killed for it. As far as
+ * privileges go; no failure matters. For the thread that starts all others.
+ */
+void shield_process(void);
+
+/* Keeps the daemon's own memory from being paged out, but not the region's. */
+void shield_memory(const void *region, size_t bytes);
+
+#endif
