@@ -1,0 +1,54 @@
+# shellcheck shell=sh
+# lib.sh - what the tests on real mounts share. Sourced with set -eu in force.
+#
+# Needs KEEPALIVEFS MKFS FSCK CTL: the programs; SOURCE: the root of the sources.
+# Gives $work (a directory of its own), $region, $mount; cleans up at the end.
+
+if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
+  echo "skipped: /dev/fuse cannot be used here"
+  exit 77
+fi
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/keepalive-test.XXXXXX")
+region=$work/region
+mount=$work/mnt
+mkdir "$mount"
+
+cleanup() {
+  umount -l "$mount" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+say() {
+  printf -- '-- %s\n' "$*"
+}
+
+fail() {
+  printf 'FAILED: %s\n' "$*" >&2
+  exit 1
+}
+
+# shellcheck disable=SC2120 # options are the exception
+mount_region() {
+  "$KEEPALIVEFS" "$@" "$region" "$mount"
+}
+
+# A clean end: the next fsck waits for the daemon, as every tool does.
+unmount_region() {
+  umount "$mount"
+}
+
+check_region() {
+  "$FSCK" -n -f "$region" || fail "fsck -n -f says $?"
+}
+
+# same_tree A B: both have the same files, modes, owners, times, links, contents.
+same_tree() {
+  "$SOURCE/scripts/tree-manifest" "$1" >"$work/manifest.a"
+  "$SOURCE/scripts/tree-manifest" "$2" >"$work/manifest.b"
+  diff "$work/manifest.a" "$work/manifest.b" >"$work/manifest.diff" || {
+    head -n 20 "$work/manifest.diff" >&2
+    fail "$1 and $2 differ"
+  }
+}

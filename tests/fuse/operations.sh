@@ -1,0 +1,65 @@
+#!/bin/sh
+# operations.sh - fuse_ops on a mount, and what only a script can do: signals, two daemons,
+# fstab-style mounts, a full region.
+set -eu
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119
+. "$(dirname "$0")/lib.sh"
+
+daemon_pid() {
+  pgrep -f "keepalivefs.* $region $mount" | head -n 1
+}
+
+wait_gone() {
+  for _ in $(seq 100); do
+    kill -0 "$1" 2>/dev/null || return 0
+    sleep 0.05
+  done
+  fail "the daemon does not end"
+}
+
+"$MKFS" -q -s 64M "$region"
+
+say "system calls"
+mount_region
+mkdir "$mount/ops"
+"$FUSE_OPS" "$mount/ops"
+
+say "a second daemon is refused"
+mkdir "$work/second"
+if "$KEEPALIVEFS" "$region" "$work/second" 2>"$work/err"; then
+  fail "two daemons on one region"
+fi
+[ "$(wc -l <"$work/err")" -eq 1 ] || fail "not one line: $(cat "$work/err")"
+! "$FSCK" -p "$region" 2>/dev/null || fail "fsck runs under a daemon"
+! "$MKFS" -f "$region" 2>/dev/null || fail "mkfs runs under a daemon"
+unmount_region
+check_region
+
+say "SIGTERM and SIGINT unmount cleanly, SIGHUP does not"
+for signal in TERM INT; do
+  mount_region
+  echo "$signal" >"$mount/$signal"
+  pid=$(daemon_pid)
+  kill -HUP "$pid"
+  sleep 0.1
+  [ "$(cat "$mount/$signal")" = "$signal" ] || fail "SIGHUP ended the daemon"
+  kill -"$signal" "$pid"
+  wait_gone "$pid"
+  "$CTL" status --json "$region" | grep -q '"state": *"clean"' || fail "not clean after $signal"
+  ! mountpoint -q "$mount" || fail "still mounted after $signal"
+done
+check_region
+
+say "kill -9 leaves it unclean, and mounting recovers"
+mount_region
+echo precious >"$mount/file"
+pid=$(daemon_pid)
+kill -9 "$pid"
+wait_gone "$pid"
+umount -l "$mount"
+"$CTL" status --json "$region" | grep -q '"state": *"unclean"' || fail "not unclean"
+mount_region
+[ "$(cat "$mount/file")" = precious ] || fail "the file is lost"
+"$CTL" status --json "$mount" | grep -q '"state": *"mounted"' || fail "not mounted"
+unmount_region
+check_region
