@@ -374,17 +374,32 @@ static bool complete(const struct reader *r, const struct ka_ckpt_ptr *ptr)
 	       root->nlink;
 }
 
+/* No operation leaves a directory that is gone and has entries. */
+static bool is_impossible(const struct ka_inode *inode)
+{
+	return S_ISDIR(inode->mode) && !inode->nlink && inode->dir->count;
+}
+
+static bool has_name(const struct ka_inode *inode)
+{
+	if (S_ISDIR(inode->mode))
+		return inode->ino == KA_ROOT_INO || inode->dir->parent;
+	return inode->names;
+}
+
+/*
+ * Makes the link counts agree with the names. An inode without any name keeps
+ * its own: it is an orphan, or something for fsck to connect.
+ */
 static void check_links(struct ka_hnode *node, void *ctx)
 {
 	struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
-	struct ka_fs *fs = ctx;
 	uint32_t want = inode->names + (S_ISDIR(inode->mode) ? 1 : 0);
+	struct ka_fs *fs = ctx;
 
 	if (inode->ino == KA_ROOT_INO)
 		want++; /* the root has no name, yet counts like one */
-	if (S_ISDIR(inode->mode) ? inode->ino != KA_ROOT_INO && !inode->dir->parent : !inode->names)
-		return; /* without any name: an orphan, or for fsck to connect */
-	if (inode->nlink == want)
+	if (inode->nlink == want || (!has_name(inode) && !is_impossible(inode)))
 		return;
 	ka_msg(fs->sink, KA_MSG_ERROR,
 	       "inode %" PRIu64 ": link count is %" PRIu32 " instead of %" PRIu32, inode->ino,

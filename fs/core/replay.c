@@ -70,6 +70,22 @@ static int add_found(struct replay *r, const struct ka_rec_disk *rec, uint64_t a
 	return 0;
 }
 
+static bool payload_whole(const struct replay *r, const struct ka_rec_disk *rec, uint64_t addr)
+{
+	const struct ka_payload_disk *pl = ka_record_payload(rec);
+	uint64_t at = ka_scan_payload_addr(rec, addr);
+	uint32_t i, pieces;
+
+	if (!pl)
+		return true;
+	if (ka_payload_check(pl, (const char *)rec + ka_get32(rec->head_bytes)))
+		return false;
+	pieces = ka_payload_pieces(pl);
+	for (i = 0; i < pieces; i++)
+		ka_segs_set_verified(&r->fs->segs, at + (uint64_t)i * ka_get32(pl->piece_bytes));
+	return true;
+}
+
 /*
  * A header that is not whole, with a record behind it that the checkpoint does
  * not cover: the header was durable before. Makes up for it, as far as needed.
@@ -88,7 +104,12 @@ static bool rebuild_header(const struct replay *r, uint64_t addr, struct ka_segm
 	ident.gen = ka_get32(rec->gen);
 	if (ka_record_validate(rec, first, left, &ident) || ka_get64(rec->seq) <= r->ckpt_seq)
 		return false;
-	/* A checkpoint that was cut off may be there without its header. */
+	/*
+	 * What an earlier recovery dropped as torn may be there, the header over it
+	 * torn in turn; or a checkpoint that was cut off.
+	 */
+	if (!payload_whole(r, rec, first))
+		return false;
 	if (ka_get16(rec->type) == KA_REC_CKPT || ka_get16(rec->type) == KA_REC_CKPT_LINK)
 		return false;
 	*ret = (struct ka_segment_info){
@@ -155,22 +176,6 @@ static bool was_closed(const struct replay *r, const struct source *s)
 		if (r->source[i].info.prev_gen == s->info.gen)
 			return true;
 	return false;
-}
-
-static bool payload_whole(const struct replay *r, const struct ka_rec_disk *rec, uint64_t addr)
-{
-	const struct ka_payload_disk *pl = ka_record_payload(rec);
-	uint64_t at = ka_scan_payload_addr(rec, addr);
-	uint32_t i, pieces;
-
-	if (!pl)
-		return true;
-	if (ka_payload_check(pl, (const char *)rec + ka_get32(rec->head_bytes)))
-		return false;
-	pieces = ka_payload_pieces(pl);
-	for (i = 0; i < pieces; i++)
-		ka_segs_set_verified(&r->fs->segs, at + (uint64_t)i * ka_get32(pl->piece_bytes));
-	return true;
 }
 
 /* Whether a record was begun at addr, and not just never reached. */

@@ -109,6 +109,11 @@ static void take_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 	char text[1024];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
+	if (ours == KA_MSG_DEBUG) { /* was asked for, with -o debug */
+		if (state.foreground)
+			fputs(text, stderr);
+		return;
+	}
 	text[strcspn(text, "\n")] = 0;
 	if (*text)
 		take(NULL, ours, strncmp(text, "fuse: ", 6) ? text : text + 6);

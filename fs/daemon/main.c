@@ -115,10 +115,12 @@ static int serve(struct server *sv)
 {
 	int err = loop_run(&sv->loop);
 
-	if (err)
+	if (err) {
 		log_msg(KA_MSG_ERROR, "cannot serve requests any more: %s", ka_strerror(err));
-	else if (!atomic_load(&sv->keeper.ready))
-		err = -ENOTCONN; /* unmounted, or told to end, before it answered */
+	} else if (!atomic_load(&sv->keeper.ready)) {
+		log_msg(KA_MSG_ERROR, "unmounted, or told to end, before it had started");
+		err = -ENOTCONN;
+	}
 	return err;
 }
 

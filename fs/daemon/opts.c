@@ -16,11 +16,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 #include "log.h"
 #include "program.h"
+
+#define LEAVING_MS    500
+#define LEAVING_TRIES 50
 
 enum key {
 	OPT_IGNORE,
@@ -386,9 +390,23 @@ static bool is_empty(DIR *dir)
 	return true;
 }
 
+/* A daemon on its way out leaves a mount without an answer for a moment. */
+static DIR *open_mountpoint(const char *path)
+{
+	const struct timespec pause = {.tv_nsec = LEAVING_MS * 1000000l / LEAVING_TRIES};
+	int tries = LEAVING_TRIES;
+	DIR *dir = opendir(path);
+
+	while (!dir && errno == ENOTCONN && tries--) {
+		nanosleep(&pause, NULL);
+		dir = opendir(path);
+	}
+	return dir;
+}
+
 int opts_check_mountpoint(struct opts *o, const struct ka_msg_sink *sink)
 {
-	DIR *dir = opendir(o->mountpoint);
+	DIR *dir = open_mountpoint(o->mountpoint);
 	int err = -errno;
 	bool empty;
 
