@@ -103,27 +103,38 @@ void ka_log_store_header(struct ka_log *log, uint64_t index, enum ka_segment_kin
 	ka_region_flush(log->rg, addr, sizeof(d));
 }
 
+/*
+ * Stores the payload of head at at, flushed, and fills in its checksums. Each
+ * piece is summed just before it is copied, while it is in cache.
+ */
+static uint64_t store_payload(struct ka_log *log, uint64_t at, struct ka_payload_disk *pl,
+			      const uint8_t *src)
+{
+	struct ka_le64 *csum = (struct ka_le64 *)(pl + 1);
+	uint32_t i, len, pieces = ka_payload_pieces(pl);
+
+	/* Before the copies: an atomic store after them would wait for them to drain. */
+	for (i = 0; i < pieces; i++)
+		ka_segs_set_verified(log->segs, at + (uint64_t)i * ka_get32(pl->piece_bytes));
+	for (i = 0; i < pieces; i++) {
+		len = ka_payload_piece_len(pl, i);
+		csum[i] = ka_put64(ka_csum(src, len));
+		ka_region_copy(log->rg, at, src, len);
+		src += len;
+		at += len;
+	}
+	return at;
+}
+
 void ka_log_store(struct ka_log *log, uint64_t addr, struct ka_rec_disk *head, const void *payload)
 {
 	static const uint8_t zeros[KA_RECORD_ALIGN];
 	struct ka_payload_disk *pl = (struct ka_payload_disk *)ka_record_payload(head);
-	uint32_t head_bytes = ka_get32(head->head_bytes), i, len, pieces, pad;
-	uint64_t at = addr + head_bytes;
-	const uint8_t *src = payload;
+	uint32_t head_bytes = ka_get32(head->head_bytes), pad;
+	uint64_t at;
 
 	if (pl) {
-		struct ka_le64 *csum = (struct ka_le64 *)(pl + 1);
-
-		/* Each piece is summed just before it is copied, while it is in cache. */
-		pieces = ka_payload_pieces(pl);
-		for (i = 0; i < pieces; i++) {
-			len = ka_payload_piece_len(pl, i);
-			csum[i] = ka_put64(ka_csum(src, len));
-			ka_region_copy(log->rg, at, src, len);
-			ka_segs_set_verified(log->segs, at);
-			src += len;
-			at += len;
-		}
+		at = store_payload(log, addr + head_bytes, pl, payload);
 		pad = (uint32_t)(addr + ka_get32(head->bytes) - at);
 		if (pad) {
 			ka_region_write(log->rg, at, zeros, pad);
