@@ -182,6 +182,8 @@ int ka_extents_clone(struct ka_extents *to, uint64_t off, const struct ka_extent
 	err = ka_extents_punch(to, st, off, len);
 	for (e = ka_extents_find(from, from_off); !err && e && e->off < from_end;
 	     e = ka_extents_next(e)) {
+		if (!e->addr)
+			continue; /* room is promised once; the copy has a hole there */
 		start = ka_max(e->off, from_off);
 		stop = ka_min(end_of(e), from_end);
 		part = slice(e, start, stop - start);

@@ -232,18 +232,19 @@ static int do_fallocate(struct ka_fs *fs, void *arg)
 	enum ka_space_class cls = KA_SPACE_DELETE;
 	struct ka_slot slot;
 	uint64_t need, free_bytes;
-	int err = 0;
+	int err;
 
 	pthread_rwlock_wrlock(&inode->lock);
-	if (a->what != KA_SPACE_PUNCH) {
+	if (a->what != KA_SPACE_PUNCH)
+		cls = KA_SPACE_NORMAL;
+	/* First, as it counts what was promised before. */
+	err = ka_ckpt_room(fs, range_growth(inode, a->off, a->len), cls);
+	if (!err && a->what != KA_SPACE_PUNCH) {
 		need = a->what == KA_SPACE_ZERO ? a->len
 						: ka_extents_holes(&inode->extents, a->off, a->len);
-		cls = KA_SPACE_NORMAL;
 		if (need > ka_segs_avail(&fs->segs, &free_bytes))
 			err = -ENOSPC;
 	}
-	if (!err)
-		err = ka_ckpt_room(fs, range_growth(inode, a->off, a->len), cls);
 	if (!err) {
 		rec.ino = ka_put64(inode->ino);
 		rec.off = ka_put64(a->off);

@@ -367,12 +367,22 @@ int ka_region_open(const char *path, unsigned flags, const struct ka_msg_sink *s
 	return 0;
 }
 
-int ka_region_in_use(const char *path, bool *ret_used)
+static int probe_lock(const char *path, off_t byte, bool *ret_locked)
 {
 	KA_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return -errno;
-	*ret_used = byte_is_locked(fd, LOCK_HOLD);
+	*ret_locked = byte_is_locked(fd, byte);
 	return 0;
+}
+
+int ka_region_in_use(const char *path, bool *ret_used)
+{
+	return probe_lock(path, LOCK_HOLD, ret_used);
+}
+
+int ka_region_is_served(const char *path, bool *ret_served)
+{
+	return probe_lock(path, LOCK_SERVING, ret_served);
 }

@@ -25,8 +25,9 @@
 
 #define NAME "umount.keepalivefs"
 
-#define WAIT_MS 10000
-#define POLL_MS 5
+#define WAIT_MS	  10000
+#define NOTICE_MS 1000 /* by then a daemon has noticed that its mount is gone */
+#define POLL_MS	  5
 
 /* As those of umount(8). */
 enum {
@@ -105,14 +106,17 @@ static int unmount(const struct umount *u)
 	return err;
 }
 
+/* A daemon that goes on serving has another mount of the same filesystem. */
 static int await_daemon(const struct umount *u, const char *region)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
-	bool used;
+	bool used, served;
 	int ms;
 
 	for (ms = 0; ms < WAIT_MS; ms += POLL_MS) {
 		if (ka_region_in_use(region, &used) || !used)
+			return EXIT_OK;
+		if (ms >= NOTICE_MS && !ka_region_is_served(region, &served) && served)
 			return EXIT_OK;
 		nanosleep(&pause, NULL);
 	}

@@ -53,8 +53,8 @@ int ka_extents_put(struct ka_extents *ex, struct ka_extent_stats *st, const stru
 int ka_extents_fill(struct ka_extents *ex, struct ka_extent_stats *st, uint64_t off, uint64_t len);
 
 /*
- * Gives [off, off + len) of to what [from_off, ...) of from has, holes
- * included. The ranges must not overlap in one file. 0 or -ENOMEM, half done.
+ * Gives [off, off + len) of to what [from_off, ...) of from has, with holes
+ * for holes and for what is unwritten. The ranges must not overlap in one file. 0 or -ENOMEM, half done.
  */
 int ka_extents_clone(struct ka_extents *to, uint64_t off, const struct ka_extents *from,
 		     uint64_t from_off, uint64_t len, struct ka_extent_stats *st);

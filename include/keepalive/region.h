@@ -55,6 +55,9 @@ int ka_region_open_mem(void *mem, uint64_t bytes, struct ka_region **ret_rg);
 /* Whether some program holds the lock on the region at path. Never waits. */
 int ka_region_in_use(const char *path, bool *ret_used);
 
+/* Whether one holds it that has not said ka_region_leaving. Never waits. */
+int ka_region_is_served(const char *path, bool *ret_served);
+
 /* Says that this holder of the lock will be gone soon. */
 void ka_region_leaving(struct ka_region *rg);
 

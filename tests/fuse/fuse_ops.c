@@ -212,6 +212,25 @@ static void test_space(void)
 	CHECK(!unlink("s"));
 }
 
+/* What was promised to one file is not promised to another. */
+static void test_promises(void)
+{
+	struct statvfs fs;
+	struct stat st;
+	off_t some, from = 0, to = 0;
+	int one = open("one", O_CREAT | O_RDWR, 0644), two = open("two", O_CREAT | O_RDWR, 0644);
+
+	CHECK(!fstatvfs(one, &fs));
+	some = (off_t)(fs.f_bavail * fs.f_frsize / 3 * 2);
+	CHECK(!fallocate(one, 0, 0, some));
+	CHECK_ERR(fallocate(two, 0, 0, some), ENOSPC);
+	CHECK(copy_file_range(one, &from, two, &to, (size_t)some, 0) == some);
+	CHECK(!fstat(two, &st) && st.st_size == some && st.st_blocks == 0);
+	close(one);
+	close(two);
+	CHECK(!unlink("one") && !unlink("two"));
+}
+
 static void test_copy_range(void)
 {
 	off_t from = 2, to = 1;
@@ -376,6 +395,7 @@ int main(int argc, char **argv)
 	test_attributes();
 	test_xattrs();
 	test_space();
+	test_promises();
 	test_copy_range();
 	test_coherence();
 	test_readdir();

@@ -716,6 +716,12 @@ static void test_chain_loop(void **state)
 	link->next_segment = ka_put64(0);
 	ka_record_seal(&link->h, addr);
 	assert_true(memfs_try_open(&m) < 0);
+	/* The very first record leads to itself. */
+	memcpy(m.mem + sb.ckpt[0].addr, link, sizeof(*link));
+	link = (void *)(m.mem + sb.ckpt[0].addr);
+	link->next_segment = ka_put64(seg);
+	ka_record_seal(&link->h, sb.ckpt[0].addr);
+	assert_err(memfs_try_open(&m), -KA_ERR_CKPT_CHAIN);
 	memfs_release(&m);
 }
 

@@ -139,12 +139,18 @@ static void fill(struct world *w, int f, uint64_t off, uint64_t len)
 			w->want[f][i].addr = UNWRITTEN;
 }
 
+/* Room is promised once: what is unwritten becomes a hole in the copy. */
 static void share(struct world *w, int to, uint64_t off, int from, uint64_t from_off, uint64_t len)
 {
+	uint64_t i;
+
 	if (to == from && off < from_off + len && from_off < off + len)
 		return;
 	assert_ok(ka_extents_clone(&w->ex[to], off, &w->ex[from], from_off, len, &w->st));
 	memmove(&w->want[to][off], &w->want[from][from_off], len * sizeof(struct byte));
+	for (i = off; i < off + len; i++)
+		if (w->want[to][i].addr == UNWRITTEN)
+			memset(&w->want[to][i], 0, sizeof(struct byte));
 }
 
 static void find(const struct world *w, int f, uint64_t off)

@@ -382,6 +382,55 @@ static void test_writes_stay_out_of_reserve(void **state)
 	memfs_release(&m);
 }
 
+/* The same for what makes names, attributes and extents, each of which is small. */
+static void makers_stay_out(int what)
+{
+	char target[KA_TARGET_MAX + 1], name[32];
+	struct memfs m;
+	size_t i, j, count, made = 0;
+	ka_ino_t ino, first;
+	int err;
+
+	memset(target, 't', KA_TARGET_MAX);
+	target[KA_TARGET_MAX] = 0;
+	memfs_make(&m, 4 * MIB);
+	first = memfs_file(m.fs, KA_ROOT_INO, "first");
+	count = fill_with_files(&m, "file", 3000);
+	for (i = 0; i < count; i++) {
+		assert_ok(ka_unlink(m.fs, KA_ROOT_INO, name_of(name, "file", i)));
+		for (err = 0, j = 0; !err && j < 3000; j++, made++) {
+			name_of(name, "made", made);
+			switch (what) {
+			case 0:
+				err = memfs_try_create(m.fs, KA_ROOT_INO, name, S_IFLNK | 0777,
+						       target, &ino);
+				break;
+			case 1:
+				err = memfs_link(m.fs, first, KA_ROOT_INO, name);
+				break;
+			case 2:
+				err = ka_setxattr(m.fs, first, name, target, 4000, 0);
+				break;
+			default:
+				err = memfs_fallocate(m.fs, first, 0, made * 2, 1);
+			}
+		}
+		if (i % 10 == 0)
+			assert_ok(ka_fs_checkpoint(m.fs));
+	}
+	expect_survives(&m);
+	memfs_release(&m);
+}
+
+static void test_makers_stay_out_of_reserve(void **state)
+{
+	int what;
+
+	(void)state;
+	for (what = 0; what < 4; what++)
+		makers_stay_out(what);
+}
+
 /* ---- what fallocate promised ------------------------------------------- */
 
 static void keep_promise(uint64_t region, size_t kept, size_t piece)
@@ -413,6 +462,34 @@ static void test_promises(void **state)
 	keep_promise(8 * MIB, 2 << 20, 1 << 20);
 	keep_promise(16 * MIB, 4 << 20, 4 << 20);
 	keep_promise(64 * MIB, 16 << 20, 128 << 10);
+}
+
+/*
+ * Room kept for one file is not for another, nor for what the file itself
+ * writes beside it: a write that only begins in kept room has no claim.
+ */
+static void test_promise_to_another(void **state)
+{
+	struct memfs m;
+	ka_ino_t kept, greedy;
+	uint8_t *buf = calloc(1, 1 << 20);
+	size_t i, written;
+
+	(void)state;
+	assert_non_null(buf);
+	memfs_make(&m, 8 * MIB);
+	kept = memfs_file(m.fs, KA_ROOT_INO, "kept");
+	greedy = memfs_file(m.fs, KA_ROOT_INO, "greedy");
+	assert_ok(memfs_fallocate(m.fs, kept, 0, 0, 2 << 20));
+	for (i = 0; i < 40; i++)
+		assert_ok(memfs_fallocate(m.fs, greedy, 0, i << 20, 100));
+	fill_with_files(&m, "file", 20000);
+	for (i = 0; i < 40; i++)
+		memfs_try_write(m.fs, greedy, i << 20, buf, 1 << 20, &written);
+	memfs_write_pattern(m.fs, kept, 0, 2 << 20, 1);
+	assert_true(memfs_has_pattern(m.fs, kept, 0, 2 << 20, 1));
+	free(buf);
+	memfs_release(&m);
 }
 
 /* The promise outlives a crash and a remount. */
@@ -498,7 +575,9 @@ int main(void)
 		cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_allocated_holes),
 		cmocka_unit_test(test_writes_stay_out_of_reserve),
+		cmocka_unit_test(test_makers_stay_out_of_reserve),
 		cmocka_unit_test(test_promises),
+		cmocka_unit_test(test_promise_to_another),
 		cmocka_unit_test(test_promise_after_remount),
 		cmocka_unit_test(test_fallocate_refuses),
 		cmocka_unit_test(test_no_memory_behind),

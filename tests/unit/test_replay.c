@@ -429,6 +429,7 @@ static void stale_segment(bool torn_payload)
 	memfs_crash(&m);
 	expect_sound(&m);
 	expect_dump(&m, before);
+	assert_int_equal(status(&m).super.torn, 0); /* nobody looks at it again */
 	free(before);
 	memfs_release(&m);
 }
@@ -787,6 +788,46 @@ static void test_from_older_checkpoint(void **state)
 	memfs_release(&m);
 }
 
+/*
+ * What the older checkpoint needs is not given away: neither its own segments
+ * nor any of the log behind it, however dead that is by now.
+ */
+static void test_older_checkpoint_after_churn(void **state)
+{
+	struct ka_recovery rec;
+	struct memfs m;
+	struct ka_fs *fs;
+	ka_ino_t ino;
+	char *want, *got;
+	int i, round;
+
+	(void)state;
+	memfs_make(&m, 16 << 20);
+	ino = memfs_file(m.fs, KA_ROOT_INO, "file");
+	assert_ok(ka_fs_checkpoint(m.fs));
+	for (round = 0; round < 8; round++) {
+		for (i = 0; i < 20; i++) /* five segments, all but the last bytes dead */
+			memfs_write_pattern(m.fs, ino, (uint64_t)(i % 3) * 1000, 60000, round + i);
+		if (round % 2)
+			memfs_link(m.fs, ino, KA_ROOT_INO, (char[]){(char)('a' + round), 0});
+		want = memfs_dump(m.fs);
+		memfs_abandon(&m);
+		assert_ok(ka_fs_load(m.rg, &m.opts, 1, &rec, &fs));
+		assert_int_equal(rec.lost, 0);
+		got = memfs_dump(fs);
+		assert_string_equal(got, want);
+		ka_fs_abandon(fs);
+		free(got);
+		free(want);
+		memfs_open(&m);
+		expect_sound(&m);
+		for (i = 0; i < 20; i++)
+			memfs_write_pattern(m.fs, ino, (uint64_t)(i % 3) * 1000, 60000, round + i);
+		assert_ok(ka_fs_checkpoint(m.fs));
+	}
+	memfs_release(&m);
+}
+
 /* The older checkpoint may be the larger one. */
 static void test_older_checkpoint_larger(void **state)
 {
@@ -1115,6 +1156,7 @@ int main(void)
 		cmocka_unit_test(test_orphans),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_from_older_checkpoint),
+		cmocka_unit_test(test_older_checkpoint_after_churn),
 		cmocka_unit_test(test_older_checkpoint_larger),
 		cmocka_unit_test(test_misfits),
 	};
