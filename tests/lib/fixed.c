@@ -16,7 +16,7 @@
 #define TICK_NS	 1000
 
 int64_t fixed_now_ns = START_NS;
-int fixed_cpu;
+_Thread_local int fixed_cpu;
 int fixed_cpus = 1;
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);

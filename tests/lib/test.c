@@ -48,6 +48,14 @@ uint64_t test_seed(void)
 	return seed;
 }
 
+unsigned test_scale(void)
+{
+	const char *text = getenv("KA_SCALE");
+	unsigned long scale = text ? strtoul(text, NULL, 0) : 1;
+
+	return scale ? (unsigned)scale : 1;
+}
+
 struct test_rng test_rng(uint64_t stream)
 {
 	struct test_rng rng = {.state = test_seed() + stream * 0xd1342543de82ef95ull};

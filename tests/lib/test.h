@@ -30,6 +30,9 @@ void test_expect(int err, int want, const char *what, const char *file, int line
  */
 uint64_t test_seed(void);
 
+/* KA_SCALE of the environment: how many times more to do than usual. */
+unsigned test_scale(void);
+
 struct test_rng {
 	uint64_t state;
 };
@@ -60,7 +63,7 @@ bool test_messages_have(const struct test_messages *m, const char *part);
  * the seed.
  */
 extern int64_t fixed_now_ns;
-extern int fixed_cpu;  /* the processor that we are on */
-extern int fixed_cpus; /* how many there are */
+extern _Thread_local int fixed_cpu; /* the processor that this thread is on */
+extern int fixed_cpus;		    /* how many there are */
 
 #endif

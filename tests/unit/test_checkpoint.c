@@ -336,6 +336,22 @@ static void test_no_room(void **state)
 	memfs_release(&m);
 }
 
+/* The spare counts as room that a checkpoint gives back. */
+static void test_spare_is_known(void **state)
+{
+	struct memfs m;
+
+	(void)state;
+	memfs_make(&m, KA_CAPACITY_MIN);
+	memfs_file(m.fs, KA_ROOT_INO, "a");
+	assert_int_equal(m.fs->segs.ckpt_spare, 0);
+	assert_ok(ka_fs_checkpoint(m.fs));
+	memfs_file(m.fs, KA_ROOT_INO, "b");
+	assert_int_equal(m.fs->ckpt[1].count, 1);
+	assert_int_equal(m.fs->segs.ckpt_spare, 1);
+	memfs_release(&m);
+}
+
 /*
  * What is kept free for a checkpoint is enough for it: whatever the tree
  * consists of.
@@ -364,8 +380,8 @@ static void test_need(void **state)
 	(void)state;
 	assert_non_null(value);
 	for (i = 0; i < KA_ARRAY_SIZE(values); i++) {
-		memfs_make(&m, 64 << 20);
-		for (j = 0; j < ka_min(5000, (8 << 20) / (values[i] + 1)); j++) {
+		memfs_make(&m, values[i] ? 64 << 20 : 16 << 20);
+		for (j = 0; j < (values[i] ? ka_min(5000, (8 << 20) / values[i]) : 150000); j++) {
 			if (j % 100 == 0) {
 				snprintf(name, sizeof(name), "f%zu", j);
 				ino = memfs_file(m.fs, KA_ROOT_INO, name);
@@ -888,6 +904,7 @@ int main(void)
 		cmocka_unit_test(test_open_file),
 		cmocka_unit_test(test_two_are_kept),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_spare_is_known),
 		cmocka_unit_test(test_need),
 		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_hostile_items),

@@ -21,7 +21,8 @@
 #include "memfs.h"
 #include "region_cut.h"
 
-#define BYTES KA_CAPACITY_MIN
+/* Of the region, and of every image of it. */
+static uint64_t bytes = KA_CAPACITY_MIN;
 /* Of each kind of cut, at each fence. */
 #define ROUNDS	    3
 #define DEEP_ROUNDS 1
@@ -84,7 +85,7 @@ static char *recover(void *image, bool live)
 	struct memfs m;
 	char *dump;
 
-	memfs_over(&m, image, BYTES);
+	memfs_over(&m, image, bytes);
 	if (memfs_try_open(&m))
 		complain(&m);
 	assert_non_null(m.fs);
@@ -123,8 +124,8 @@ static void explorer_init(struct explorer *x, uint64_t stream, bool deep)
 {
 	*x = (struct explorer){
 		.rng = test_rng(stream),
-		.image = malloc(BYTES),
-		.scratch = malloc(BYTES),
+		.image = malloc(bytes),
+		.scratch = malloc(bytes),
 		.deep = deep,
 	};
 	assert_true(x->image && x->scratch);
@@ -160,6 +161,12 @@ static void add_outcome(struct explorer *x, char *dump, uint64_t fence, enum cut
 	x->list[x->count++] = (struct outcome){dump, fence, kind};
 }
 
+/* Losing everything, or nothing, can be done in one way only. */
+static int rounds_of(enum cut_kind kind, int rounds)
+{
+	return kind < CUT_SOME ? 1 : rounds * (int)test_scale();
+}
+
 struct inner {
 	struct explorer *x;
 	const char *want;
@@ -175,7 +182,7 @@ static void cut_recovery(void *ctx, struct ka_region *rg, uint64_t fence)
 
 	(void)fence;
 	for (kind = 0; kind < CUT_KINDS; kind++) {
-		for (i = 0; i < (kind < CUT_SOME ? 1 : DEEP_ROUNDS); i++) {
+		for (i = 0; i < rounds_of(kind, DEEP_ROUNDS); i++) {
 			cut_region_image(rg, kind, &in->x->rng, in->x->scratch);
 			dump = recover(in->x->scratch, test_chance(&in->x->rng, 30));
 			assert_string_equal(dump, in->want);
@@ -191,7 +198,7 @@ static void cut_again(struct explorer *x, const char *want)
 	struct ka_region *rg;
 	struct memfs m;
 
-	assert_ok(cut_region_open_image(x->image, BYTES, &rg));
+	assert_ok(cut_region_open_image(x->image, bytes, &rg));
 	memfs_on(&m, rg);
 	cut_region_watch(rg, cut_recovery, &in);
 	memfs_open(&m);
@@ -207,9 +214,9 @@ static void cut_here(void *ctx, struct ka_region *rg, uint64_t fence)
 	int i;
 
 	for (kind = 0; kind < CUT_KINDS; kind++) {
-		for (i = 0; i < (kind < CUT_SOME ? 1 : ROUNDS); i++) {
+		for (i = 0; i < rounds_of(kind, ROUNDS); i++) {
 			cut_region_image(rg, kind, &x->rng, x->image);
-			memcpy(x->scratch, x->image, BYTES);
+			memcpy(x->scratch, x->image, bytes);
 			dump = recover(x->scratch, i == 0);
 			if (x->deep)
 				cut_again(x, dump);
@@ -563,6 +570,7 @@ enum start {
 	START_LOG,    /* all of it is in the log behind the checkpoint */
 	START_CHANGE, /* the next record opens a segment, after an END */
 	START_TIGHT,  /* the same where no END fits */
+	START_OTHER,  /* the next record goes to another position, which is open */
 	START_KINDS
 };
 
@@ -570,7 +578,7 @@ static void stage(struct memfs *m, struct tree *t, const struct scene *s, enum s
 {
 	struct ka_region *rg;
 
-	assert_ok(cut_region_open(BYTES, &rg));
+	assert_ok(cut_region_open(bytes, &rg));
 	memfs_on(m, rg);
 	memfs_format(m);
 	memfs_open(m);
@@ -579,6 +587,14 @@ static void stage(struct memfs *m, struct tree *t, const struct scene *s, enum s
 		s->prepare(m, t);
 	if (start == START_CLEAN && !s->prepare)
 		memfs_remount(m);
+	if (start == START_OTHER) {
+		assert_int_equal(m->fs->log.writers, 2);
+		fixed_cpu = 1;
+		memfs_file(m->fs, t->sub, "by another");
+		fixed_cpu = 0;
+		memfs_write_pattern(m->fs, t->file, 0, 100, 9);
+		fixed_cpu = 1;
+	}
 	if (start == START_CHANGE || start == START_TIGHT)
 		fill_segment(m, start == START_CHANGE ? 72 : 40);
 }
@@ -654,6 +670,26 @@ static void test_segment_change(void **state)
 static void test_segment_change_without_end(void **state)
 {
 	test_each(state, START_TIGHT);
+}
+
+/* The operation is written at another position than what it depends on. */
+static void test_two_positions(void **state)
+{
+	static const char *const names[] = {"create",	   "unlink",	 "overwrite", "clone",
+					    "rename",	   "checkpoint", "remount",   "recovery",
+					    "removexattr", "link"};
+	size_t i, j;
+
+	(void)state;
+	bytes = 16 << 20;
+	fixed_cpus = 2;
+	for (i = 0; i < KA_ARRAY_SIZE(names); i++)
+		for (j = 0; j < KA_ARRAY_SIZE(scenes); j++)
+			if (!strcmp(scenes[j].name, names[i]))
+				play(&scenes[j], START_OTHER, 7000 + i, false);
+	bytes = KA_CAPACITY_MIN;
+	fixed_cpus = 1;
+	fixed_cpu = 0;
 }
 
 /* The power fails in the operation, and again in the recovery. */
@@ -801,7 +837,7 @@ static void cut_long(void *ctx, struct ka_region *rg, uint64_t fence)
 	(void)fence;
 	for (kind = 0; kind < CUT_KINDS; kind++) {
 		cut_region_image(rg, kind, &l->x.rng, l->x.image);
-		memfs_over(&m, l->x.image, BYTES);
+		memfs_over(&m, l->x.image, bytes);
 		memfs_open(&m);
 		complain(&m);
 		memfs_check(m.fs);
@@ -878,7 +914,7 @@ static void cut_format(void *ctx, struct ka_region *rg, uint64_t fence)
 	(void)fence;
 	for (i = 0; i < 24; i++) {
 		cut_region_image(rg, (enum cut_kind)(i % CUT_KINDS), &f->x.rng, f->x.image);
-		memfs_over(&m, f->x.image, BYTES);
+		memfs_over(&m, f->x.image, bytes);
 		err = memfs_try_open(&m);
 		if (err) {
 			assert_true(err == -KA_ERR_NOT_KEEPALIVE || err == -KA_ERR_SUPER_CSUM);
@@ -923,6 +959,7 @@ int main(void)
 		cmocka_unit_test(test_from_log),
 		cmocka_unit_test(test_segment_change),
 		cmocka_unit_test(test_segment_change_without_end),
+		cmocka_unit_test(test_two_positions),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_tight_twice),
 		cmocka_unit_test(test_write_that_needs_checkpoint),

@@ -972,8 +972,8 @@ static void test_model(void **state)
 	uint64_t i;
 
 	(void)state;
-	for (i = 0; i < RUNS; i++)
-		run(i, sizes[i % KA_ARRAY_SIZE(sizes)] << 20, 1 + (int)(i / 5) * 3, i / 5);
+	for (i = 0; i < RUNS * test_scale(); i++)
+		run(i, sizes[i % KA_ARRAY_SIZE(sizes)] << 20, 1 + (int)(i / 5 % 4) * 3, i / 5 % 2);
 }
 
 int main(void)

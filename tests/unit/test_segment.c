@@ -136,6 +136,47 @@ static void test_need_ckpt(void **state)
 	ka_segs_release(&segs);
 }
 
+/*
+ * A checkpoint also gives the spare one back. Deletes take what they can get,
+ * others only what is worth its price.
+ */
+static void test_spare_helps(void **state)
+{
+	struct ka_segs segs;
+	uint64_t index, i;
+
+	(void)state;
+	init(&segs);
+	for (i = 1; i < COUNT; i++)
+		take(&segs, KA_SPACE_CKPT);
+	segs.ckpt_spare = 2;
+	segs.ckpt_cost = 3;
+	assert_err(ka_segs_alloc(&segs, KA_SPACE_DELETE, KA_SEG_OPEN, 1, &index),
+		   -KA_ERR_NEED_CKPT);
+	assert_err(ka_segs_alloc(&segs, KA_SPACE_NORMAL, KA_SEG_OPEN, 1, &index), -ENOSPC);
+	ka_segs_close(&segs, 6, BYTES, 51);
+	assert_err(ka_segs_alloc(&segs, KA_SPACE_NORMAL, KA_SEG_OPEN, 1, &index),
+		   -KA_ERR_NEED_CKPT);
+	ka_segs_release(&segs);
+}
+
+/* A record needs room kept for a checkpoint even where its segment is open. */
+static void test_check(void **state)
+{
+	struct ka_segs segs;
+
+	(void)state;
+	init(&segs);
+	segs.ckpt_need = COUNT - 1 - DELETE_RESERVE;
+	assert_ok(ka_segs_check(&segs, KA_SPACE_NORMAL));
+	take(&segs, KA_SPACE_DELETE);
+	assert_err(ka_segs_check(&segs, KA_SPACE_NORMAL), -ENOSPC);
+	assert_err(ka_segs_check(&segs, KA_SPACE_PREALLOC), -ENOSPC);
+	assert_ok(ka_segs_check(&segs, KA_SPACE_DELETE));
+	assert_ok(ka_segs_check(&segs, KA_SPACE_CKPT));
+	ka_segs_release(&segs);
+}
+
 /* Full, dead and covered, in whatever order that comes about: free. */
 static void test_becomes_free(void **state)
 {
@@ -263,7 +304,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_init),	     cmocka_unit_test(test_owned),
 		cmocka_unit_test(test_lowest_first), cmocka_unit_test(test_classes),
-		cmocka_unit_test(test_need_ckpt),    cmocka_unit_test(test_becomes_free),
+		cmocka_unit_test(test_need_ckpt),    cmocka_unit_test(test_spare_helps),
+		cmocka_unit_test(test_check),	     cmocka_unit_test(test_becomes_free),
 		cmocka_unit_test(test_not_covered),  cmocka_unit_test(test_ckpt_stays),
 		cmocka_unit_test(test_avail),	     cmocka_unit_test(test_verified),
 	};
