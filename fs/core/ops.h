@@ -39,10 +39,12 @@ void ka_attr_fill(const struct ka_inode *inode, struct ka_attr *ret);
 void ka_attr_read(struct ka_inode *inode, struct ka_attr *ret);
 
 /*
- * Drops an inode that has no name, is not open and not referred to: a reference
- * is enough to open it again (O_PATH). Needs ns for writing, and no inode lock.
+ * Drops an inode that has no name, is not open and not referred to. With drop,
+ * as its name was removed just now, the contents of one that is referred to
+ * go already, and nobody can open it then. Needs ns for writing, and
+ * no inode lock.
  */
-void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode);
+void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode, bool drop);
 
 /*
  * Gives up one of inode->opens, and what hangs on it. Needs op_lock, and no

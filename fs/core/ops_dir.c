@@ -115,7 +115,7 @@ void ka_forget(struct ka_fs *fs, ka_ino_t ino, uint64_t references)
 		pthread_rwlock_wrlock(&fs->index.ns);
 		inode = ka_index_find(&fs->index, ino);
 		if (inode && !atomic_load(&inode->nlookup))
-			ka_inode_reap(fs, inode);
+			ka_inode_reap(fs, inode, false);
 		pthread_rwlock_unlock(&fs->index.ns);
 	}
 	pthread_rwlock_unlock(&fs->op_lock);
@@ -241,7 +241,7 @@ static int link_locked(struct ka_fs *fs, struct name_args *a)
 	err = find_dir(fs, a->parent, &dir);
 	if (err)
 		return err;
-	if (!inode)
+	if (!inode || inode->gone)
 		return -ESTALE;
 	if (S_ISDIR(inode->mode))
 		return -EPERM;
@@ -294,7 +294,7 @@ static int remove_locked(struct ka_fs *fs, const struct name_args *a)
 		return -ENOTEMPTY;
 	err = commit_name(fs, KA_REC_REMOVE, a, dir, inode, de->cookie);
 	if (!err)
-		ka_inode_reap(fs, inode);
+		ka_inode_reap(fs, inode, true);
 	return err;
 }
 

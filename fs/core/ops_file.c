@@ -36,7 +36,7 @@ static int do_open(struct ka_fs *fs, void *arg)
 
 	pthread_rwlock_rdlock(&fs->index.ns);
 	inode = ka_index_find(&fs->index, a->ino);
-	if (!inode) {
+	if (!inode || inode->gone) {
 		err = -ESTALE;
 	} else if (!S_ISREG(inode->mode)) {
 		err = S_ISDIR(inode->mode) ? -EISDIR : -EINVAL;

@@ -125,7 +125,7 @@ static int rename_locked(struct ka_fs *fs, const struct rename_args *a)
 		replaced = e.to->inode;
 	err = commit_rename(fs, a, &e);
 	if (!err && replaced)
-		ka_inode_reap(fs, replaced);
+		ka_inode_reap(fs, replaced, true);
 	return err;
 }
 

@@ -118,10 +118,21 @@ void ka_attr_read(struct ka_inode *inode, struct ka_attr *ret)
 	pthread_rwlock_unlock(&inode->lock);
 }
 
-void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode)
+void ka_inode_reap(struct ka_fs *fs, struct ka_inode *inode, bool drop)
 {
-	if (!inode->nlink && !atomic_load(&inode->opens) && !atomic_load(&inode->nlookup))
+	if (inode->nlink || atomic_load(&inode->opens))
+		return;
+	if (!atomic_load(&inode->nlookup)) {
 		ka_index_forget(&fs->index, inode);
+		return;
+	}
+	if (!drop)
+		return;
+	/* Its space is wanted now, not when the kernel gets round to forgetting it. */
+	pthread_rwlock_wrlock(&inode->lock);
+	ka_index_empty(&fs->index, inode);
+	inode->gone = true;
+	pthread_rwlock_unlock(&inode->lock);
 }
 
 void ka_inode_close(struct ka_fs *fs, struct ka_inode *inode)
@@ -142,6 +153,6 @@ void ka_inode_close(struct ka_fs *fs, struct ka_inode *inode)
 	pthread_rwlock_wrlock(&fs->index.ns);
 	inode = ka_index_find(&fs->index, ino); /* another thread may have been faster */
 	if (inode)
-		ka_inode_reap(fs, inode);
+		ka_inode_reap(fs, inode, false);
 	pthread_rwlock_unlock(&fs->index.ns);
 }

@@ -50,6 +50,7 @@ struct ka_inode {
 	pthread_rwlock_t lock;
 	_Atomic uint64_t nlookup; /* references of the kernel */
 	_Atomic uint32_t opens;	  /* open handles */
+	bool gone;		  /* its contents were dropped; guarded by ns too */
 	/* for loading and fsck, which have the filesystem to themselves */
 	bool named;	/* some directory names it */
 	bool reached;	/* from the root */
