@@ -72,8 +72,11 @@ void ka_log_resume(struct ka_log *log, uint64_t index)
 	struct ka_writer *w = &log->writer[seg->writer % log->writers];
 
 	if (seg->writer >= log->writers || w->segment) {
-		/* Opened on a machine with more processors: full enough. */
-		ka_segs_close(log->segs, index, seg->used, seg->last_seq);
+		/*
+		 * Opened on a machine with more processors: full enough. The number that
+		 * this takes keeps it until a checkpoint no longer calls it open.
+		 */
+		ka_segs_close(log->segs, index, seg->used, atomic_fetch_add(&log->seq, 1) + 1);
 		return;
 	}
 	w->segment = index;

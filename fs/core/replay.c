@@ -32,6 +32,7 @@ struct found {
 struct source {
 	uint64_t index;
 	uint64_t start; /* where they begin */
+	bool was_open;	/* says the checkpoint */
 	struct ka_segment_info info;
 };
 
@@ -136,6 +137,7 @@ static bool is_source(struct replay *r, uint64_t index, struct source *ret)
 		return false;
 	ret->index = index;
 	ret->start = index * bytes + sizeof(struct ka_segment_disk);
+	ret->was_open = seg->state == KA_SEG_OPEN;
 	if (ka_scan_header(r->fs->rg, r->fs->super.log_id, index, bytes, &ret->info)) {
 		if (!rebuild_header(r, index * bytes, &ret->info))
 			return false;
@@ -328,6 +330,24 @@ static void check_sources(struct replay *r)
 	}
 }
 
+/*
+ * A segment that the checkpoint calls open has to stay as it is until a newer
+ * one counts, were it empty: the next recovery would miss it. So its closing
+ * takes a number, like the END of any other, that only that one covers.
+ */
+static void close_sources(struct replay *r)
+{
+	uint64_t seq = r->max_seq + 1;
+	size_t i;
+
+	for (i = 0; i < r->sources; i++) {
+		if (!r->source[i].was_open)
+			continue;
+		atomic_store(&r->fs->segs.seg[r->source[i].index].last_seq, seq);
+		r->max_seq = seq;
+	}
+}
+
 int ka_replay(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_replay_stats *ret)
 {
 	struct replay r = {
@@ -347,6 +367,7 @@ int ka_replay(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_replay_stats *ret)
 		check_sources(&r);
 	if (!err && r.count)
 		err = apply_all(&r);
+	close_sources(&r);
 	atomic_store(&fs->log.seq, r.max_seq);
 	free(r.source);
 	free(r.found);

@@ -745,6 +745,54 @@ static void test_tight_twice(void **state)
 		play(&tight[i], START_LOG, 2000 + i, true);
 }
 
+/* Nothing but names, and all of them covered: what is open holds nothing that lives. */
+static void prepare_no_data(struct memfs *m, const struct tree *t)
+{
+	(void)t;
+	assert_ok(ka_unlink(m->fs, KA_ROOT_INO, "file"));
+	assert_ok(ka_unlink(m->fs, t->dir, "hard"));
+	assert_ok(ka_unlink(m->fs, KA_ROOT_INO, "big"));
+	assert_ok(ka_unlink(m->fs, t->full, "inner"));
+	assert_ok(ka_fs_checkpoint(m->fs));
+	assert_ok(ka_fs_checkpoint(m->fs));
+}
+
+/* Then comes a machine with fewer positions, which closes what it cannot use. */
+static void prepare_no_data_other(struct memfs *m, const struct tree *t)
+{
+	fixed_cpu = 1;
+	memfs_file(m->fs, t->sub, "by another");
+	prepare_no_data(m, t);
+	memfs_close(m);
+	fixed_cpus = 1;
+	fixed_cpu = 0;
+	memfs_open(m);
+}
+
+/*
+ * An open segment without anything alive in it is free after a recovery, and
+ * the next to be used. The checkpoint that counts still calls it open.
+ */
+static void test_open_segment_without_data(void **state)
+{
+	static const struct scene idle[] = {
+		{"recovery without data", prepare_no_data, run_recovery},
+		{"remount without data", prepare_no_data, run_remount},
+		{"checkpoint without data", prepare_no_data, run_checkpoint},
+	};
+	static const struct scene other = {"checkpoint on a smaller machine", prepare_no_data_other,
+					   run_checkpoint};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < KA_ARRAY_SIZE(idle); i++)
+		play(&idle[i], START_LOG, 8000 + i, true);
+	bytes = 16 << 20;
+	fixed_cpus = 2;
+	play(&other, START_LOG, 8100, false);
+	bytes = KA_CAPACITY_MIN;
+}
+
 /* Overwrites until a segment is needed that only a checkpoint can free. */
 static void prepare_need_ckpt(struct memfs *m, const struct tree *t)
 {
@@ -962,6 +1010,7 @@ int main(void)
 		cmocka_unit_test(test_two_positions),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_tight_twice),
+		cmocka_unit_test(test_open_segment_without_data),
 		cmocka_unit_test(test_write_that_needs_checkpoint),
 		cmocka_unit_test(test_unlinked_open_file),
 		cmocka_unit_test(test_long_write),
