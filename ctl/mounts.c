@@ -19,6 +19,7 @@
 struct mount {
 	dev_t dev;
 	char point[4096];
+	char source[4096];
 };
 
 static bool usable(int err)
@@ -64,16 +65,21 @@ static void unescape(char *s)
 /* The next keepalivefs in mountinfo. */
 static bool next_mount(FILE *f, struct mount *m)
 {
+	static const char type[] = " - fuse.keepalivefs ";
 	KA_AUTO_FREE char *line = NULL;
+	const char *source;
 	unsigned maj, min;
 	size_t size = 0;
 
 	while (getline(&line, &size, f) > 0) {
-		if (!strstr(line, " - fuse.keepalivefs "))
+		source = strstr(line, type);
+		if (!source)
 			continue;
-		if (sscanf(line, "%*u %*u %u:%u %*s %4095s", &maj, &min, m->point) != 3)
+		if (sscanf(line, "%*u %*u %u:%u %*s %4095s", &maj, &min, m->point) != 3 ||
+		    sscanf(source + strlen(type), "%4095s", m->source) != 1)
 			continue;
 		unescape(m->point);
+		unescape(m->source);
 		m->dev = makedev(maj, min);
 		return true;
 	}
@@ -95,6 +101,22 @@ char *mount_point_of(dev_t dev)
 	return point;
 }
 
+/*
+ * Whether the mount may be that of the region at path, going by what it shows
+ * as its source: the region, unless fsname= gave it another name. The others
+ * are left alone: to look at them would keep them busy while they are to be
+ * unmounted, and wait for their daemons.
+ */
+static bool may_be_of(const struct mount *m, const char *path)
+{
+	KA_AUTO_FREE char *real = NULL;
+
+	if (m->source[0] != '/')
+		return true;
+	real = realpath(m->source, NULL);
+	return !strcmp(real ?: m->source, path);
+}
+
 char *mount_find_region(const char *path, struct mount_status *ret)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -104,7 +126,8 @@ char *mount_find_region(const char *path, struct mount_status *ret)
 	if (!f)
 		return NULL;
 	while (!point && next_mount(f, &m))
-		if (!mount_ask(m.point, ret) && !strcmp(ret->ioc.region_path, path))
+		if (may_be_of(&m, path) && !mount_ask(m.point, ret) &&
+		    !strcmp(ret->ioc.region_path, path))
 			point = strdup(m.point);
 	fclose(f);
 	return point;

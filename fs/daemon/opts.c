@@ -299,10 +299,11 @@ static int add_name(struct parse *p, const char *key, const char *value)
  */
 static int make_fuse_options(struct parse *p)
 {
+	const char *source = p->o->region[0] == '/' ? p->o->region : p->o->region_path;
 	bool root = !geteuid();
 	int err;
 
-	err = add_name(p, "fsname=", p->fsname ?: p->o->region);
+	err = add_name(p, "fsname=", p->fsname ?: source);
 	err = err ?: add(p, "subtype=" DAEMON_NAME ",default_permissions");
 	err = err ?: add(p, p->o->rdonly ? "ro" : "rw");
 	if (!err && (p->allow_other || root))

@@ -458,7 +458,20 @@ if [ -n "$can_mount" ]; then
 			not_ok "it says $want" "$(cat by-mount)"
 	done
 	check "status of the region that is mounted" "$CTL" status --json region
-	grep -v log_ out >a
+	cp out by-region
+	[ "$(findmnt -n -o SOURCE "$tmp/mnt")" = "$tmp/region" ] && ok "its source is absolute" ||
+		not_ok "its source is absolute" "$(findmnt -n -o SOURCE "$tmp/mnt")"
+	# To find the mount of one region, no other mount is touched.
+	fresh other
+	check "a second filesystem mounts" "$KEEPALIVEFS" other second
+	pkill -STOP -f "keepalivefs other second"
+	check "status of a region, while another's daemon is stopped" \
+		timeout 10 "$CTL" status --json region
+	check "status of a region in use without a mount" \
+		"$HOLD_REGION" busy timeout 10 "$CTL" status busy
+	pkill -CONT -f "keepalivefs other second"
+	check "umount of the second" umount second
+	grep -v log_ by-region >a
 	grep -v log_ by-mount >b
 	cmp -s a b && ok "says the same" || not_ok "says the same" "$(diff a b)"
 	check "status for people of the mount" "$CTL" status mnt
