@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define WAKE_MS	 20
-#define AWAKE_NS 10000
-#define SLICE_NS 200000	   /* somebody else had the core */
-#define CALM_NS	 100000000 /* what that is answered with */
+#define WAKE_MS	      20
+#define AWAKE_NS      10000
+#define AWAKE_LONG_NS 400000	/* after a long write: its client reads the next megabyte */
+#define SLICE_NS      200000	/* somebody else had the core */
+#define CALM_NS	      100000000 /* what that is answered with */
 
 /* What takes longer than to wake up another thread: about 10 us. */
 #define LONG_BYTES (64u << 10)
@@ -44,6 +45,13 @@ static bool is_sync(const struct fuse_buf *buf)
 	return head->opcode == FUSE_FSYNC || head->opcode == FUSE_FSYNCDIR;
 }
 
+static bool is_long_write(const struct fuse_buf *buf)
+{
+	const struct fuse_in_header *head = buf->mem;
+
+	return head->opcode == FUSE_WRITE && head->len >= LONG_BYTES;
+}
+
 static bool is_long(const struct fuse_buf *buf)
 {
 	const struct fuse_in_header *head = buf->mem;
@@ -53,7 +61,7 @@ static bool is_long(const struct fuse_buf *buf)
 	case FUSE_READ:
 		return read->size >= LONG_BYTES;
 	case FUSE_WRITE:
-		return head->len >= LONG_BYTES;
+		return is_long_write(buf);
 	default:
 		return is_sync(buf);
 	}
@@ -139,7 +147,8 @@ static int64_t monotonic_ns(void)
 
 /*
  * Whether to go on waiting awake, since then. The next request of a busy client
- * comes within microseconds, less than it takes to wake up an idle core: worth
+ * comes within microseconds (of one that streams a file into the mount, as soon as
+ * it has read a request's worth), less than it takes to wake up an idle core: worth
  * waiting for, not long, and giving way to whatever else wants this core, the
  * client not least. Where a program that computes wants it too, to give way
  * may cost a time slice, so then it is better to sleep for some time.
@@ -148,7 +157,7 @@ static bool stay_awake(struct loop *l, int64_t since)
 {
 	int64_t now = monotonic_ns();
 
-	if (now < l->calm_until || now - since >= AWAKE_NS)
+	if (now < l->calm_until || now - since >= l->awake_ns)
 		return false;
 	sched_yield();
 	if (monotonic_ns() - now > SLICE_NS)
@@ -188,6 +197,7 @@ static bool lead(struct loop *l, struct fuse_buf *buf)
 			return false;
 		}
 		is_last = is_long(buf) && has_company(l, buf);
+		l->awake_ns = !is_last && is_long_write(buf) ? AWAKE_LONG_NS : AWAKE_NS;
 		if (is_last)
 			step_down(l);
 		fuse_session_process_buf(l->se, buf);

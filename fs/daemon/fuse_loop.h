@@ -28,6 +28,7 @@ struct fuse_session;
 struct loop {
 	struct fuse_session *se; /* the owner sets it */
 	int64_t calm_until;	 /* does not wait awake before; the leader's */
+	int64_t awake_ns;	 /* how long it waits awake; the leader's */
 	pid_t long_client;	 /* of the last long request; the leader's */
 	pthread_mutex_t lock;	 /* of all below; a leaf */
 	pthread_cond_t promoted;
