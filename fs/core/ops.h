@@ -39,6 +39,15 @@ void ka_attr_fill(const struct ka_inode *inode, struct ka_attr *ret);
 void ka_attr_read(struct ka_inode *inode, struct ka_attr *ret);
 
 /*
+ * The inode was read: updates its time of access where relatime asks for it.
+ * Needs something that keeps the inode, and no lock.
+ */
+void ka_inode_accessed(struct ka_fs *fs, struct ka_inode *inode);
+
+/* The same by number. */
+void ka_ino_accessed(struct ka_fs *fs, ka_ino_t ino);
+
+/*
  * Drops an inode that has no name, is not open and not referred to. With drop,
  * as its name was removed just now, the contents of one that is referred to
  * go already, and nobody can open it then. Needs ns for writing, and

@@ -167,6 +167,8 @@ static int check_acl(const struct ka_inode *inode, const struct xattr_args *a, u
 	err = ka_acl_parse(a->value, a->value_bytes, &perm, &extended);
 	if (!err && access) {
 		*ret_mode = (inode->mode & 07000) | perm;
+		if (a->flags & KA_XATTR_KILL_SGID)
+			*ret_mode &= ~(uint32_t)S_ISGID;
 		*ret_drop = !extended;
 	}
 	return err;

@@ -10,10 +10,13 @@
 
 #include <errno.h>
 #include <linux/fs.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "keepalive/acl.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
+#include "keepalive/xattr.h"
 
 struct name_args {
 	ka_ino_t parent;
@@ -121,51 +124,137 @@ void ka_forget(struct ka_fs *fs, ka_ino_t ino, uint64_t references)
 	pthread_rwlock_unlock(&fs->op_lock);
 }
 
-/* Group and mode as Linux gives them (inode_init_owner): the parent decides. */
-static void inherit(const struct ka_inode *dir, const struct ka_new *new, uint32_t *mode,
-		    uint32_t *gid)
+/* What a new inode has from its directory. */
+struct heritage {
+	uint32_t mode;
+	uint32_t gid;
+	const struct ka_xattr *acl; /* the default ACL of the directory; NULL: none */
+	bool access;		    /* it becomes the access ACL; the mode does not say it all */
+};
+
+static const struct ka_xattr *default_acl(const struct ka_inode *dir)
 {
-	*mode = new->mode;
-	*gid = new->gid;
-	if (!dir || !(dir->mode & S_ISGID))
-		return;
-	*gid = dir->gid;
-	if (S_ISDIR(*mode))
-		*mode |= S_ISGID;
-	else if ((*mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && !new->in_group)
-		*mode &= ~(uint32_t)S_ISGID;
+	return ka_xattr_find(dir->xattrs, KA_ACL_DEFAULT, strlen(KA_ACL_DEFAULT));
+}
+
+/* Group and mode as Linux gives them (inode_init_owner, posix_acl_create). */
+static int inherit(const struct ka_inode *dir, const struct ka_new *new, struct heritage *ret)
+{
+	uint32_t perm;
+	int err;
+
+	*ret = (struct heritage){.mode = new->mode, .gid = new->gid};
+	if (dir && (dir->mode & S_ISGID)) {
+		ret->gid = dir->gid;
+		if (S_ISDIR(new->mode))
+			ret->mode |= S_ISGID;
+		else if ((new->mode &(S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && !new->in_group)
+			ret->mode &= ~(uint32_t)S_ISGID;
+	}
+	if (S_ISLNK(new->mode))
+		return 0;
+	ret->acl = dir ? default_acl(dir) : NULL;
+	if (!ret->acl) {
+		ret->mode &= ~(new->umask & 0777);
+		return 0;
+	}
+	err = ka_acl_parse(ka_xattr_value(ret->acl), ret->acl->value_bytes, &perm, &ret->access);
+	if (err)
+		return -EIO;
+	ret->mode &= perm | ~0777u;
+	return 0;
+}
+
+/* Of one attribute in a create record. */
+static size_t xattr_disk_bytes(const char *name, size_t value_bytes)
+{
+	return ka_align_up(sizeof(struct ka_xattr_disk) + strlen(name) + value_bytes,
+			   KA_RECORD_ALIGN);
+}
+
+static size_t heritage_bytes(const struct heritage *h)
+{
+	size_t bytes = 0;
+
+	if (h->acl && h->access)
+		bytes += xattr_disk_bytes(KA_ACL_ACCESS, h->acl->value_bytes);
+	if (h->acl && S_ISDIR(h->mode))
+		bytes += xattr_disk_bytes(KA_ACL_DEFAULT, h->acl->value_bytes);
+	return bytes;
+}
+
+static uint8_t *put_xattr(uint8_t *p, const char *name, const struct ka_xattr *acl)
+{
+	struct ka_xattr_disk *x = (void *)p;
+	size_t len = strlen(name);
+
+	x->name_bytes = ka_put16((uint16_t)len);
+	x->value_bytes = ka_put32(acl->value_bytes);
+	memcpy(x->data, name, len);
+	memcpy(x->data + len, ka_xattr_value(acl), acl->value_bytes);
+	return p + xattr_disk_bytes(name, acl->value_bytes);
+}
+
+static void put_heritage(uint8_t *p, const struct heritage *h)
+{
+	uint8_t *value = p + sizeof(struct ka_xattr_disk) + strlen(KA_ACL_ACCESS);
+
+	if (h->acl && h->access) {
+		p = put_xattr(p, KA_ACL_ACCESS, h->acl);
+		ka_acl_set_perm(value, h->acl->value_bytes, h->mode);
+	}
+	if (h->acl && S_ISDIR(h->mode))
+		put_xattr(p, KA_ACL_DEFAULT, h->acl);
+}
+
+/* The record of a create, to be freed; NULL: no memory. */
+static struct ka_rec_create_disk *new_create(const struct name_args *a, const struct ka_inode *dir,
+					     const struct heritage *h, ka_ino_t ino)
+{
+	const struct ka_new *new = a->new;
+	size_t target = new->target ? strlen(new->target) : 0, xattrs = heritage_bytes(h);
+	size_t text = ka_align_up(a->len + target, KA_RECORD_ALIGN);
+	size_t bytes = sizeof(struct ka_rec_create_disk) + text + xattrs;
+	struct ka_rec_create_disk *rec = calloc(1, bytes);
+
+	if (!rec)
+		return NULL;
+	if (new->name) {
+		rec->parent = ka_put64(dir->ino);
+		rec->cookie = ka_put64(dir->dir->next_cookie);
+	}
+	rec->ino = ka_put64(ino);
+	rec->mode = ka_put32(h->mode);
+	rec->uid = ka_put32(new->uid);
+	rec->gid = ka_put32(h->gid);
+	rec->rdev = ka_put32(new->rdev);
+	rec->target_bytes = ka_put16((uint16_t)target);
+	rec->name_bytes = ka_put16((uint16_t)a->len);
+	rec->xattr_bytes = ka_put32((uint32_t)xattrs);
+	memcpy(rec->data, a->name, a->len);
+	memcpy(rec->data + a->len, new->target ?: "", target);
+	put_heritage(rec->data + text, h);
+	ka_record_init(&rec->h, KA_REC_CREATE, 0, bytes, 0, ka_now_ns());
+	return rec;
 }
 
 static int create_locked(struct ka_fs *fs, const struct name_args *a, struct ka_inode *dir)
 {
-	union {
-		struct ka_rec_create_disk rec;
-		uint8_t bytes[sizeof(struct ka_rec_create_disk) + KA_NAME_MAX + KA_TARGET_MAX + 8];
-	} head = {0};
-	const struct ka_new *new = a->new;
-	size_t target = new->target ? strlen(new->target) : 0;
-	struct ka_lockset locks = {0};
+	KA_AUTO_FREE struct ka_rec_create_disk *rec = NULL;
 	ka_ino_t ino = fs->index.next_ino;
-	uint32_t mode, gid;
+	struct ka_lockset locks = {0};
+	struct heritage h;
 	int err;
 
-	inherit(dir, new, &mode, &gid);
-	head.rec.parent = ka_put64(a->parent);
-	head.rec.cookie = ka_put64(dir ? dir->dir->next_cookie : 0);
-	head.rec.ino = ka_put64(ino);
-	head.rec.mode = ka_put32(mode);
-	head.rec.uid = ka_put32(new->uid);
-	head.rec.gid = ka_put32(gid);
-	head.rec.rdev = ka_put32(new->rdev);
-	head.rec.target_bytes = ka_put16((uint16_t)target);
-	head.rec.name_bytes = ka_put16((uint16_t)a->len);
-	memcpy(head.rec.data, a->name, a->len);
-	memcpy(head.rec.data + a->len, new->target ?: "", target);
-	ka_record_init(&head.rec.h, KA_REC_CREATE, 0, sizeof(head.rec) + a->len + target, 0,
-		       ka_now_ns());
-	ka_lockset_add(&locks, dir);
+	err = inherit(dir, a->new, &h);
+	if (err)
+		return err;
+	rec = new_create(a, dir, &h, ino);
+	if (!rec)
+		return -ENOMEM;
+	ka_lockset_add(&locks, a->new->name ? dir : NULL);
 	ka_lockset_lock(&locks);
-	err = ka_op_commit(fs, &head.rec.h, KA_SPACE_NORMAL);
+	err = ka_op_commit(fs, &rec->h, KA_SPACE_NORMAL);
 	ka_lockset_unlock(&locks);
 	if (!err)
 		hand_out(ka_index_find(&fs->index, ino), a->ret);
@@ -181,7 +270,7 @@ static int do_create(struct ka_fs *fs, void *arg)
 	pthread_rwlock_wrlock(&fs->index.ns);
 	if (a->parent) {
 		err = find_dir(fs, a->parent, &dir);
-		if (!err && ka_dir_find(&fs->index.names, dir, a->name, a->len))
+		if (!err && a->new->name &&ka_dir_find(&fs->index.names, dir, a->name, a->len))
 			err = -EEXIST;
 	}
 	if (!err)
@@ -201,8 +290,10 @@ int ka_create(struct ka_fs *fs, const struct ka_new *new, struct ka_attr *ret)
 		return -ENOENT;
 	if (new->target && strlen(new->target) > KA_TARGET_MAX)
 		return -ENAMETOOLONG;
-	a.name = new->parent ? new->name : "";
-	if (new->parent)
+	if (new->name && !new->parent)
+		return -EINVAL;
+	a.name = new->name ?: "";
+	if (new->name)
 		err = check_name(new->name, &a.len);
 	return err ?: ka_op_run(fs, true, do_create, &a);
 }
@@ -351,7 +442,11 @@ static int do_readlink(struct ka_fs *fs, void *arg)
 
 int ka_readlink(struct ka_fs *fs, ka_ino_t ino, char *buf)
 {
-	return ka_op_run(fs, false, do_readlink, &(struct link_args){.ino = ino, .buf = buf});
+	int err = ka_op_run(fs, false, do_readlink, &(struct link_args){.ino = ino, .buf = buf});
+
+	if (!err)
+		ka_ino_accessed(fs, ino);
+	return err;
 }
 
 struct readdir_args {
@@ -420,7 +515,12 @@ static int readdir_locked(struct ka_fs *fs, void *arg)
 int ka_readdir(struct ka_fs *fs, ka_ino_t ino, uint64_t cookie, bool plus, ka_readdir_fn *fn,
 	       void *ctx)
 {
-	return ka_op_run(fs, false, readdir_locked,
-			 &(struct readdir_args){
-				 .ino = ino, .cookie = cookie, .plus = plus, .fn = fn, .ctx = ctx});
+	int err = ka_op_run(
+		fs, false, readdir_locked,
+		&(struct readdir_args){
+			.ino = ino, .cookie = cookie, .plus = plus, .fn = fn, .ctx = ctx});
+
+	if (!err)
+		ka_ino_accessed(fs, ino);
+	return err;
 }

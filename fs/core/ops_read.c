@@ -164,6 +164,8 @@ int ka_read_begin(struct ka_fs *fs, struct ka_file *file, uint64_t off, size_t s
 
 	if (err)
 		return err;
+	if (!file->noatime)
+		ka_inode_accessed(fs, file->inode);
 	rd->inode = file->inode;
 	rd->count = 0;
 	rd->iov = rd->own;

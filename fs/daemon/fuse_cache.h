@@ -14,7 +14,8 @@
  *    at that moment. It is answered without keep_cache: the kernel drops all
  *    pages of the inode, so that a direct open starts with none in the cache.
  * 2. All others are cached and keep the cache: pages in it come from cached
- *    opens, and agree with the file by 1 and 3.
+ *    opens, and agree with the file by 1 and 3. They drop it only where the next
+ *    read should update the time of access, as that has to reach us.
  * 3. Where a cached open has come while a direct one exists, the two are mixed:
  *    each direct write goes through fuse_mixed.c, which drops the pages it
  *    covers before (so that what a mapping has changed is written back first)

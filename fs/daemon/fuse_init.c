@@ -16,12 +16,15 @@
  * HANDLE_KILLPRIV: the kernel then takes set-user-ID bits away itself; see
  *   fuse_cache.h for where it does not.
  * POSIX_LOCKS, FLOCK_LOCKS: with one kernel as the client, its own locks do.
- * DONT_MASK: the kernel knows the umask of the caller.
+ *
+ * POSIX_ACL makes the kernel ask for ACLs and go by them. A default ACL stands in
+ * for the umask, and only we know which directory has one: hence DONT_MASK.
  */
 static const unsigned wanted =
 	FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT |
 	FUSE_CAP_IOCTL_DIR | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_DIO |
-	FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA;
+	FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA |
+	FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
 
 void op_init(void *userdata, struct fuse_conn_info *conn)
 {

@@ -75,8 +75,7 @@ void reply_entry(fuse_req_t req, int err, const struct ka_attr *attr)
 		ka_forget(sv->fs, attr->ino, 1); /* the caller was killed meanwhile */
 }
 
-/* Asks the system for the caller's groups, which takes a while. */
-static bool has_group(fuse_req_t req, gid_t gid)
+bool has_group(fuse_req_t req, gid_t gid)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	gid_t groups[1024];
@@ -109,6 +108,7 @@ struct ka_new new_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode
 		.parent = parent,
 		.name = name,
 		.mode = mode,
+		.umask = S_ISLNK(mode) ? 0 : ctx->umask,
 		.uid = ctx->uid,
 		.gid = ctx->gid,
 		.in_group = keeps_setgid(req, parent, mode),

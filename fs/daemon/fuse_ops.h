@@ -41,6 +41,12 @@ void reply_changed(fuse_req_t req, int err);
 /* Answers with an inode that counts a reference, which is given back if that fails. */
 void reply_entry(fuse_req_t req, int err, const struct ka_attr *attr);
 
+/*
+ * Whether who sent req may keep S_ISGID on files of this group: is in it, or root.
+ * Asks the system for the caller's groups, which takes a while.
+ */
+bool has_group(fuse_req_t req, gid_t gid);
+
 /* The new file that req asks for; the rest is up to the caller. */
 struct ka_new new_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 

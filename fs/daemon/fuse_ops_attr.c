@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "fuse_ops.h"
+#include "keepalive/acl.h"
 #include "keepalive/err.h"
 #include "keepalive/ioctl.h"
 #include "keepalive/util.h"
@@ -84,12 +85,24 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 
 /* ---- extended attributes ------------------------------------------------------- */
 
+/* Whether a new access ACL takes S_ISGID away: libfuse does not pass on what the kernel says. */
+static bool loses_setgid(fuse_req_t req, fuse_ino_t ino)
+{
+	struct ka_attr attr;
+
+	return !ka_getattr(server_of(req)->fs, ino, &attr) && (attr.mode & S_ISGID) &&
+	       !has_group(req, attr.gid);
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		 int flags)
 {
 	struct server *sv = server_of(req);
-	int err = ka_setxattr(sv->fs, ino, name, value, size, flags);
+	int err;
 
+	if (!strcmp(name, KA_ACL_ACCESS) && loses_setgid(req, ino))
+		flags |= KA_XATTR_KILL_SGID;
+	err = ka_setxattr(sv->fs, ino, name, value, size, flags);
 	if (!err && !strcmp(name, XATTR_CAPABILITY))
 		cache_set_privileged(&sv->cache, ino);
 	reply_changed(req, err);

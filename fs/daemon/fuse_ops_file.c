@@ -112,11 +112,13 @@ static int prepare_writing(fuse_req_t req, fuse_ino_t ino, int flags)
 	return flags & O_TRUNC ? truncate_file(req, &attr) : 0;
 }
 
-static void fill_open(struct fuse_file_info *fi, struct handle *h)
+static void fill_open(struct server *sv, struct fuse_file_info *fi, struct handle *h)
 {
+	h->file->noatime = fi->flags & O_NOATIME;
 	fi->fh = (uintptr_t)h;
 	fi->direct_io = h->direct;
-	fi->keep_cache = !h->direct;
+	/* Of what is read from the cache we would never hear. */
+	fi->keep_cache = !h->direct && !ka_atime_is_due(sv->fs, h->file);
 	fi->noflush = 1;
 }
 
@@ -137,7 +139,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_code(req, err);
 		return;
 	}
-	fill_open(fi, h);
+	fill_open(sv, fi, h);
 	if (fuse_reply_open(req, fi))
 		put_handle(sv, h); /* the caller was killed meanwhile */
 }
@@ -166,7 +168,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (attr.mode & (S_ISUID | S_ISGID))
 		cache_set_privileged(&sv->cache, attr.ino);
 	attr_to_entry(&attr, &entry);
-	fill_open(fi, h);
+	fill_open(sv, fi, h);
 	if (fuse_reply_create(req, &entry, fi)) {
 		put_handle(sv, h);
 		ka_forget(sv->fs, attr.ino, 1);

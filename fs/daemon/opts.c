@@ -45,6 +45,7 @@ enum {
 	FLAG_NOSUID = 2,
 	FLAG_NOEXEC = 4,
 	FLAG_NOATIME = 8,
+	FLAG_NODIRATIME = 16,
 };
 
 /* While parsing; what comes later on the command line counts. */
@@ -63,8 +64,9 @@ struct row {
 };
 
 /*
- * Every operation is durable when it returns, so "sync" adds nothing; times of
- * access are not kept, whatever is asked for.
+ * Every operation is durable when it returns, so "sync" adds nothing. The kernel
+ * leaves times of access to us, and many reads are answered from its cache, so
+ * no rule can be stricter than that of relatime.
  */
 static const struct row rows[] = {
 	{"ro", OPT_RO},
@@ -92,12 +94,12 @@ static const struct row rows[] = {
 	{"sync", OPT_IGNORE},
 	{"async", OPT_IGNORE},
 	{"dirsync", OPT_IGNORE},
-	{"relatime", OPT_IGNORE},
+	{"relatime", OPT_CLEAR, FLAG_NOATIME},
 	{"norelatime", OPT_IGNORE},
-	{"strictatime", OPT_IGNORE},
+	{"strictatime", OPT_CLEAR, FLAG_NOATIME},
 	{"nostrictatime", OPT_IGNORE},
-	{"diratime", OPT_IGNORE},
-	{"nodiratime", OPT_IGNORE},
+	{"diratime", OPT_CLEAR, FLAG_NODIRATIME},
+	{"nodiratime", OPT_SET, FLAG_NODIRATIME},
 	{"lazytime", OPT_IGNORE},
 	{"nolazytime", OPT_IGNORE},
 	{"iversion", OPT_IGNORE},
@@ -149,7 +151,9 @@ static const char help[] =
 	"                     what to do when space runs out while memory is lent\n"
 	"     fsname=NAME     the source that the mount shows; REGION by default\n"
 	"     allow_other     let other users in (the default for root)\n"
-	"     nodev, nosuid, noexec, noatime and what else mount(8) knows\n"
+	"     noatime         reading updates no times of access (relatime is the default)\n"
+	"     nodiratime      ... of directories\n"
+	"     nodev, nosuid, noexec and what else mount(8) knows\n"
 	"  -h, --help         print this help\n"
 	"  -V, --version      print the version\n"
 	"\n"
@@ -303,6 +307,8 @@ static int make_fuse_options(struct parse *p)
 	bool root = !geteuid();
 	int err;
 
+	p->o->noatime = p->flags & FLAG_NOATIME;
+	p->o->nodiratime = p->flags & FLAG_NODIRATIME;
 	err = add_name(p, "fsname=", p->fsname ?: source);
 	err = err ?: add(p, "subtype=" DAEMON_NAME ",default_permissions");
 	err = err ?: add(p, p->o->rdonly ? "ro" : "rw");

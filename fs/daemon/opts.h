@@ -19,6 +19,8 @@ struct opts {
 	char *mountpoint_path; /* absolute; set by opts_check_mountpoint */
 	bool foreground;
 	bool rdonly;
+	bool noatime;
+	bool nodiratime;
 	enum ka_verify verify;
 	enum reclaim reclaim; /* for lending, which this version does not have yet */
 	char *fuse;	      /* the -o string for libfuse */

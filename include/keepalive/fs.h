@@ -26,6 +26,8 @@ enum ka_verify {
 struct ka_fs_opts {
 	bool rdonly; /* replays in memory, stores nothing */
 	enum ka_verify verify;
+	bool noatime;	     /* reading does not update the time of access */
+	bool nodiratime;     /* ... of directories */
 	uint64_t ckpt_bytes; /* log since the last checkpoint that asks for one; 0: default */
 	const struct ka_msg_sink *sink; /* may be NULL; must outlive the filesystem */
 };

@@ -11,6 +11,10 @@
  * that POSIX says about the operation is done here. Names are NUL ended and
  * must not contain '/'. All calls may be made from any thread.
  *
+ * Reading (ka_read_begin, ka_readdir, ka_readlink) updates the time of access by
+ * the rule of relatime: where it is not newer than that of the last change, or a
+ * day old. Where that cannot be done, for lack of space say, it is left undone.
+ *
  * An inode handed out by ka_lookup, ka_create, ka_link or ka_readdir with plus
  * counts one reference more; ka_forget takes them back. An inode without names,
  * references and open files is gone.
@@ -61,9 +65,10 @@ int ka_setattr(struct ka_fs *fs, ka_ino_t ino, const struct ka_setattr *set, str
 
 /* A new file of any type: regular, directory, symbolic link, device, ... */
 struct ka_new {
-	ka_ino_t parent; /* 0: without a name (O_TMPFILE) */
-	const char *name;
-	uint32_t mode; /* type and permissions */
+	ka_ino_t parent;  /* whose owner and ACL rules hold; 0: none, where there is no name */
+	const char *name; /* NULL: without a name (O_TMPFILE) */
+	uint32_t mode;	  /* type and permissions */
+	uint32_t umask;	  /* taken from mode, unless the parent has a default ACL */
 	uint32_t uid;
 	uint32_t gid; /* a set-group-ID parent overrules it */
 	uint32_t rdev;
@@ -95,8 +100,12 @@ int ka_readdir(struct ka_fs *fs, ka_ino_t ino, uint64_t cookie, bool plus, ka_re
 /* An open regular file keeps its inode. */
 struct ka_file {
 	struct ka_inode *inode;
+	bool noatime; /* O_NOATIME; the caller may set it */
 };
 int ka_open(struct ka_fs *fs, ka_ino_t ino, struct ka_file **ret);
+
+/* Whether the next read would update the time of access. */
+bool ka_atime_is_due(struct ka_fs *fs, const struct ka_file *file);
 void ka_close(struct ka_fs *fs, struct ka_file *file);
 
 /*
@@ -139,7 +148,11 @@ int ka_seek(struct ka_fs *fs, struct ka_file *file, uint64_t off, int whence, ui
 int ka_copy_range(struct ka_fs *fs, struct ka_file *from, uint64_t from_off, struct ka_file *to,
 		  uint64_t to_off, uint64_t len, uint64_t *ret_copied);
 
-/* flags: XATTR_CREATE, XATTR_REPLACE. */
+/*
+ * flags: XATTR_CREATE, XATTR_REPLACE; KA_XATTR_KILL_SGID: where an access ACL
+ * changes the mode, S_ISGID goes, as the caller is not of the file's group.
+ */
+#define KA_XATTR_KILL_SGID 0x10000
 int ka_setxattr(struct ka_fs *fs, ka_ino_t ino, const char *name, const void *value,
 		size_t value_bytes, int flags);
 int ka_removexattr(struct ka_fs *fs, ka_ino_t ino, const char *name);

@@ -19,7 +19,7 @@
 
 struct memfs {
 	struct test_messages msgs;
-	struct ka_fs_opts opts; /* for the next open */
+	struct ka_fs_opts opts; /* for the next open; noatime is set */
 	struct ka_region *rg;
 	uint8_t *mem; /* of the region; NULL where that is a cut region's */
 	uint64_t bytes;

@@ -296,6 +296,27 @@ static void run_mknod(struct memfs *m, const struct tree *t)
 	assert_ok(ka_create(m->fs, &new, &attr));
 }
 
+static void prepare_default_acl(struct memfs *m, const struct tree *t)
+{
+	/* u::rwx u:0:r-- g::r-x m::r-x o::--- */
+	uint8_t acl[4 + 5 * 8] = {2};
+	static const uint16_t tag[] = {1, 2, 4, 0x10, 0x20}, perm[] = {7, 4, 5, 5, 0};
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		acl[4 + 8 * i] = (uint8_t)tag[i];
+		acl[6 + 8 * i] = (uint8_t)perm[i];
+		memset(acl + 8 + 8 * i, tag[i] == 2 ? 0 : 0xff, 4);
+	}
+	assert_ok(ka_setxattr(m->fs, t->dir, "system.posix_acl_default", acl, sizeof(acl), 0));
+}
+
+/* The ACLs come with the name, or not at all. */
+static void run_inherit_acl(struct memfs *m, const struct tree *t)
+{
+	memfs_dir(m->fs, t->dir, "new");
+}
+
 /* Without a name: there is nothing to see, before or after. */
 static void run_tmpfile(struct memfs *m, const struct tree *t)
 {
@@ -508,6 +529,7 @@ static const struct scene scenes[] = {
 	{"mkdir", NULL, run_mkdir},
 	{"symlink", NULL, run_symlink},
 	{"mknod", NULL, run_mknod},
+	{"mkdir with ACLs", prepare_default_acl, run_inherit_acl},
 	{"tmpfile", NULL, run_tmpfile},
 	{"link a tmpfile", prepare_tmpfile, run_link_tmpfile},
 	{"link", NULL, run_link},
