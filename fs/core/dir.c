@@ -33,7 +33,7 @@ struct ka_dirent *ka_dir_find(const struct ka_htab *names, const struct ka_inode
 
 size_t ka_dir_position(const struct ka_dir *dir, uint64_t cookie)
 {
-	size_t low = 0, high = dir->slots, mid;
+	size_t low = dir->first, high = dir->slots, mid;
 
 	while (low < high) {
 		mid = low + (high - low) / 2;
@@ -53,6 +53,7 @@ static void close_gaps(struct ka_dir *dir)
 		if (dir->slot[from].entry)
 			dir->slot[to++] = dir->slot[from];
 	dir->slots = to;
+	dir->first = 0;
 }
 
 static int grow(struct ka_dir *dir)
@@ -101,6 +102,8 @@ void ka_dir_remove(struct ka_htab *names, struct ka_dirent *de)
 	struct ka_dir *d = de->dir->dir;
 
 	d->slot[ka_dir_position(d, de->cookie) - 1].entry = NULL;
+	while (d->first < d->slots && !d->slot[d->first].entry)
+		d->first++;
 	d->count--;
 	if (d->slots > FIRST_SLOTS && d->count < d->slots / 2)
 		close_gaps(d);

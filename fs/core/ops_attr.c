@@ -125,6 +125,7 @@ struct xattr_args {
 	const void *value; /* NULL: remove */
 	size_t value_bytes;
 	int flags;
+	bool trusted; /* listed as well */
 	char *buf;
 	size_t size;
 	size_t *ret_bytes;
@@ -141,6 +142,22 @@ static int check_setxattr(const struct ka_inode *inode, const struct xattr_args 
 	if ((a->flags & XATTR_REPLACE) && !exists)
 		return -ENODATA;
 	return 0;
+}
+
+static const char trusted[] = "trusted.";
+
+/* As Linux resolves them: a known prefix and something behind it. */
+static int check_xattr_name(const char *name)
+{
+	static const char *const prefixes[] = {"user.", trusted, "security."};
+	size_t i, len;
+
+	for (i = 0; i < KA_ARRAY_SIZE(prefixes); i++) {
+		len = strlen(prefixes[i]);
+		if (!strncmp(name, prefixes[i], len))
+			return name[len] ? 0 : -EINVAL;
+	}
+	return strcmp(name, KA_ACL_ACCESS) && strcmp(name, KA_ACL_DEFAULT) ? -EOPNOTSUPP : 0;
 }
 
 static bool is_acl(const struct xattr_args *a, const char *which)
@@ -192,6 +209,8 @@ static int setxattr_locked(struct ka_fs *fs, struct ka_inode *inode, const struc
 	int err;
 
 	err = check_setxattr(inode, a);
+	if (err == -ENODATA && !a->value && (is_acl(a, KA_ACL_ACCESS) || is_acl(a, KA_ACL_DEFAULT)))
+		return 0; /* there is no ACL: as wanted */
 	if (!err)
 		err = check_acl(inode, a, &mode, &drop);
 	if (err)
@@ -253,7 +272,7 @@ int ka_setxattr(struct ka_fs *fs, ka_ino_t ino, const char *name, const void *va
 		return -ERANGE;
 	if (value_bytes > KA_XATTR_MAX)
 		return -E2BIG;
-	return ka_op_run(fs, true, do_setxattr, &a);
+	return check_xattr_name(name) ?: ka_op_run(fs, true, do_setxattr, &a);
 }
 
 int ka_removexattr(struct ka_fs *fs, ka_ino_t ino, const char *name)
@@ -262,7 +281,7 @@ int ka_removexattr(struct ka_fs *fs, ka_ino_t ino, const char *name)
 
 	if (!a.name_bytes || a.name_bytes > KA_XATTR_NAME_MAX)
 		return -ERANGE;
-	return ka_op_run(fs, true, do_setxattr, &a);
+	return check_xattr_name(name) ?: ka_op_run(fs, true, do_setxattr, &a);
 }
 
 static int give(const struct xattr_args *a, size_t *at, const void *data, size_t len)
@@ -283,6 +302,9 @@ static int list_xattrs(const struct ka_inode *inode, const struct xattr_args *a)
 	int err = 0;
 
 	for (x = inode->xattrs; !err && x; x = x->next) {
+		if (!a->trusted && x->name_bytes >= strlen(trusted) &&
+		    !memcmp(x->data, trusted, strlen(trusted)))
+			continue;
 		err = give(a, &at, x->data, x->name_bytes);
 		if (!err)
 			err = give(a, &at, "", 1);
@@ -326,18 +348,25 @@ static int do_getxattr(struct ka_fs *fs, void *arg)
 int ka_getxattr(struct ka_fs *fs, ka_ino_t ino, const char *name, void *buf, size_t size,
 		size_t *ret_bytes)
 {
+	struct xattr_args a = {
+		.ino = ino,
+		.name = name,
+		.name_bytes = strlen(name),
+		.buf = buf,
+		.size = size,
+		.ret_bytes = ret_bytes,
+	};
+
+	return check_xattr_name(name) ?: ka_op_run(fs, false, do_getxattr, &a);
+}
+
+int ka_listxattr(struct ka_fs *fs, ka_ino_t ino, bool trusted_too, char *buf, size_t size,
+		 size_t *ret_bytes)
+{
 	return ka_op_run(fs, false, do_getxattr,
 			 &(struct xattr_args){.ino = ino,
-					      .name = name,
-					      .name_bytes = strlen(name),
+					      .trusted = trusted_too,
 					      .buf = buf,
 					      .size = size,
 					      .ret_bytes = ret_bytes});
-}
-
-int ka_listxattr(struct ka_fs *fs, ka_ino_t ino, char *buf, size_t size, size_t *ret_bytes)
-{
-	return ka_op_run(
-		fs, false, do_getxattr,
-		&(struct xattr_args){.ino = ino, .buf = buf, .size = size, .ret_bytes = ret_bytes});
 }

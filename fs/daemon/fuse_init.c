@@ -75,4 +75,7 @@ const struct fuse_lowlevel_ops fuse_ops = {
 	.fallocate = op_fallocate,
 	.copy_file_range = op_copy_file_range,
 	.lseek = op_lseek,
+#if KA_FUSE_HAS_TMPFILE
+	.tmpfile = op_tmpfile,
+#endif
 };

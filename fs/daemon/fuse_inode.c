@@ -75,21 +75,6 @@ void reply_entry(fuse_req_t req, int err, const struct ka_attr *attr)
 		ka_forget(sv->fs, attr->ino, 1); /* the caller was killed meanwhile */
 }
 
-bool has_group(fuse_req_t req, gid_t gid)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	gid_t groups[1024];
-	int i, count;
-
-	if (!ctx->uid || ctx->gid == gid)
-		return true;
-	count = fuse_req_getgroups(req, 1024, groups);
-	for (i = 0; i < count && i < 1024; i++)
-		if (groups[i] == gid)
-			return true;
-	return false;
-}
-
 /* Whether S_ISGID may stay; only matters for what is executable by the group. */
 static bool keeps_setgid(fuse_req_t req, fuse_ino_t parent, mode_t mode)
 {

@@ -33,10 +33,6 @@ static void tell(struct mixed *m, const struct mixed_job *job, size_t len)
 						 (off_t)len);
 }
 
-/*
- * The kernel would ask for CAP_FSETID where root is asked for here: libfuse
- * does not pass on what it says about it.
- */
 static int write_job(struct mixed *m, struct mixed_job *job)
 {
 	struct open_inode *inode = job->h->inode;
@@ -44,7 +40,7 @@ static int write_job(struct mixed *m, struct mixed_job *job)
 
 	tell(m, job, job->size);
 	if (atomic_load(&inode->privileged)) {
-		kill = fuse_req_ctx(job->req)->uid != 0;
+		kill = !has_fsetid(job->req);
 		ka_removexattr(m->sv->fs, inode->ino, XATTR_CAPABILITY);
 	}
 	return ka_write(m->sv->fs, job->h->file, job->data, job->size, (uint64_t)job->off, kill,

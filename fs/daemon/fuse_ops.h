@@ -15,6 +15,9 @@
 
 #define CACHE_SECONDS 86400.0
 
+/* What libfuse carries is decided by its headers, at build time. */
+#define KA_FUSE_HAS_TMPFILE (FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17))
+
 /* What a write takes away beside mode bits. */
 #define XATTR_CAPABILITY "security.capability"
 
@@ -41,14 +44,19 @@ void reply_changed(fuse_req_t req, int err);
 /* Answers with an inode that counts a reference, which is given back if that fails. */
 void reply_entry(fuse_req_t req, int err, const struct ka_attr *attr);
 
-/*
- * Whether who sent req may keep S_ISGID on files of this group: is in it, or root.
- * Asks the system for the caller's groups, which takes a while.
- */
-bool has_group(fuse_req_t req, gid_t gid);
-
 /* The new file that req asks for; the rest is up to the caller. */
 struct ka_new new_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+
+/* ---- fuse_caller.c ------------------------------------------------------------ */
+
+/* Whether a write by the sender leaves S_ISUID and S_ISGID: root with CAP_FSETID. */
+bool has_fsetid(fuse_req_t req);
+
+/* Whether it may see trusted.* attributes. */
+bool has_sys_admin(fuse_req_t req);
+
+/* Whether it may keep S_ISGID on files of this group: is in it, or the same. */
+bool has_group(fuse_req_t req, gid_t gid);
 
 /* ---- fuse_init.c -------------------------------------------------------------- */
 
@@ -97,6 +105,7 @@ void put_handle(struct server *sv, struct handle *h);
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi);
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi);
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);

@@ -14,6 +14,9 @@
 #include "keepalive/util.h"
 #include "server.h"
 
+/* The answer has 32 bits for what was copied. */
+#define COPY_MAX (1ull << 31)
+
 static struct handle *handle_of(const struct fuse_file_info *fi)
 {
 	return (struct handle *)(uintptr_t)fi->fh;
@@ -62,7 +65,7 @@ static int open_handle(struct server *sv, fuse_ino_t ino, int flags, struct hand
 	return 0;
 }
 
-static bool has_capability(struct ka_fs *fs, fuse_ino_t ino)
+static bool has_capability_xattr(struct ka_fs *fs, fuse_ino_t ino)
 {
 	size_t bytes;
 
@@ -80,12 +83,12 @@ static int truncate_file(fuse_req_t req, const struct ka_attr *old)
 	struct ka_attr attr;
 	int err;
 
-	if (has_capability(fs, old->ino)) {
+	if (has_capability_xattr(fs, old->ino)) {
 		err = ka_removexattr(fs, old->ino, XATTR_CAPABILITY);
 		if (err)
 			return err;
 	}
-	if (fuse_req_ctx(req)->uid) {
+	if ((old->mode & (S_ISUID | S_ISGID)) && !has_fsetid(req)) {
 		set.mode &= ~(uint32_t)S_ISUID;
 		if (set.mode & S_IXGRP)
 			set.mode &= ~(uint32_t)S_ISGID;
@@ -107,7 +110,7 @@ static int prepare_writing(fuse_req_t req, fuse_ino_t ino, int flags)
 	err = ka_getattr(sv->fs, ino, &attr);
 	if (err)
 		return err;
-	if ((attr.mode & (S_ISUID | S_ISGID)) || has_capability(sv->fs, ino))
+	if ((attr.mode & (S_ISUID | S_ISGID)) || has_capability_xattr(sv->fs, ino))
 		cache_set_privileged(&sv->cache, ino);
 	return flags & O_TRUNC ? truncate_file(req, &attr) : 0;
 }
@@ -144,17 +147,15 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		put_handle(sv, h); /* the caller was killed meanwhile */
 }
 
-void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-	       struct fuse_file_info *fi)
+static void create_file(fuse_req_t req, const struct ka_new *new, struct fuse_file_info *fi)
 {
-	struct ka_new new = new_file(req, parent, name, S_IFREG | (mode & 07777));
 	struct server *sv = server_of(req);
 	struct fuse_entry_param entry;
 	struct ka_attr attr;
 	struct handle *h;
 	int err;
 
-	err = ka_create(sv->fs, &new, &attr);
+	err = ka_create(sv->fs, new, &attr);
 	if (err) {
 		reply_code(req, err);
 		return;
@@ -175,6 +176,23 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 	keeper_poke(&sv->keeper);
 }
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
+{
+	struct ka_new new = new_file(req, parent, name, S_IFREG | (mode & 07777));
+
+	create_file(req, &new, fi);
+}
+
+#if KA_FUSE_HAS_TMPFILE
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	struct ka_new new = new_file(req, parent, NULL, S_IFREG | (mode & 07777));
+
+	create_file(req, &new, fi);
+}
+#endif
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -294,7 +312,8 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t from_ino, off_t from_off,
 	(void)to_ino;
 	(void)flags;
 	err = ka_copy_range(sv->fs, handle_of(from_fi)->file, (uint64_t)from_off,
-			    handle_of(to_fi)->file, (uint64_t)to_off, len, &copied);
+			    handle_of(to_fi)->file, (uint64_t)to_off, ka_min(len, COPY_MAX),
+			    &copied);
 	if (err)
 		reply_code(req, err);
 	else

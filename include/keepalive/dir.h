@@ -7,7 +7,8 @@
  * cookies: a cookie is given out once per directory, rising, so a reader that
  * goes on behind the cookie it saw last neither repeats nor skips an entry,
  * whatever is created or removed meanwhile. Removed entries leave gaps, which
- * are closed when they are more than half.
+ * are closed when they are more than half; those at the front are skipped, as a
+ * queue is emptied from there.
  *
  * Locks: the ns lock of the index.
  */
@@ -43,6 +44,7 @@ struct ka_dir {
 	struct ka_inode *parent; /* itself for the root; NULL: has no name */
 	struct ka_dir_slot *slot;
 	size_t slots;
+	size_t first; /* there are only gaps below */
 	size_t capacity;
 	size_t count; /* entries */
 	uint64_t next_cookie;
@@ -61,7 +63,7 @@ int ka_dir_add(struct ka_htab *names, struct ka_inode *dir, const char *name, si
 /* Removes and frees the entry. */
 void ka_dir_remove(struct ka_htab *names, struct ka_dirent *de);
 
-/* Index of the first slot with a cookie above this one; dir->slots at the end. */
+/* Index of the first slot to read behind this cookie; dir->slots at the end. */
 size_t ka_dir_position(const struct ka_dir *dir, uint64_t cookie);
 
 /* Whether dir lies below top, or is top, or in a loop of directories. */

@@ -149,6 +149,8 @@ int ka_copy_range(struct ka_fs *fs, struct ka_file *from, uint64_t from_off, str
 		  uint64_t to_off, uint64_t len, uint64_t *ret_copied);
 
 /*
+ * Names are in user.*, trusted.*, security.* or one of the two POSIX ACLs in
+ * system.*; any other: -EOPNOTSUPP, a bare prefix: -EINVAL.
  * flags: XATTR_CREATE, XATTR_REPLACE; KA_XATTR_KILL_SGID: where an access ACL
  * changes the mode, S_ISGID goes, as the caller is not of the file's group.
  */
@@ -160,7 +162,10 @@ int ka_removexattr(struct ka_fs *fs, ka_ino_t ino, const char *name);
 /* size 0: only *ret_bytes; else -ERANGE where it does not fit. */
 int ka_getxattr(struct ka_fs *fs, ka_ino_t ino, const char *name, void *buf, size_t size,
 		size_t *ret_bytes);
-int ka_listxattr(struct ka_fs *fs, ka_ino_t ino, char *buf, size_t size, size_t *ret_bytes);
+
+/* trusted_too: those in trusted.* too, which are not for everybody. */
+int ka_listxattr(struct ka_fs *fs, ka_ino_t ino, bool trusted_too, char *buf, size_t size,
+		 size_t *ret_bytes);
 
 /* Checks that every byte of the file is whole. 0 or -KA_ERR_*. */
 int ka_check_file(struct ka_fs *fs, ka_ino_t ino);

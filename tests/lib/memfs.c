@@ -359,11 +359,11 @@ static void dump_xattrs(const struct dump *d, ka_ino_t ino)
 	size_t bytes, len;
 	char *list, *name;
 
-	assert_ok(ka_listxattr(d->fs, ino, NULL, 0, &bytes));
+	assert_ok(ka_listxattr(d->fs, ino, true, NULL, 0, &bytes));
 	list = malloc(bytes + 1);
 	assert_non_null(list);
 	if (bytes)
-		assert_ok(ka_listxattr(d->fs, ino, list, bytes, &bytes));
+		assert_ok(ka_listxattr(d->fs, ino, true, list, bytes, &bytes));
 	for (name = list; name < list + bytes; name += strlen(name) + 1) {
 		assert_ok(ka_getxattr(d->fs, ino, name, value, sizeof(value), &len));
 		fprintf(d->out, "  xattr %s: %zu bytes, %016" PRIx64 "\n", name, len,

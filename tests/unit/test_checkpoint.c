@@ -168,7 +168,7 @@ static void test_xattrs(void **state)
 	assert_non_null(value);
 	test_fill(&rng, value, KA_XATTR_MAX);
 	memfs_make(&m, 16 << 20);
-	memset(name, 'n', sizeof(name));
+	memcpy(memset(name, 'n', sizeof(name)), "user.", 5);
 	name[KA_XATTR_NAME_MAX] = 0;
 	for (i = 0; i < 12; i++) {
 		ino = i % 3 ? memfs_file(m.fs, KA_ROOT_INO, (char[]){(char)('a' + i), 0})

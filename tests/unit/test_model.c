@@ -737,7 +737,7 @@ static void compare_xattrs(struct model *o, const struct node *n)
 		assert_memory_equal(value, x->value, bytes);
 		list += strlen(x->name) + 1;
 	}
-	assert_ok(ka_listxattr(o->m.fs, n->ino, NULL, 0, &bytes));
+	assert_ok(ka_listxattr(o->m.fs, n->ino, true, NULL, 0, &bytes));
 	assert_int_equal(bytes, list);
 }
 

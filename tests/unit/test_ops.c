@@ -988,13 +988,18 @@ static void test_xattr(void **state)
 	assert_err(ka_getxattr(w->fs, w->dir, "user.a", buf, 4, &bytes), -ERANGE);
 	assert_ok(ka_getxattr(w->fs, w->dir, "user.b", buf, 1, &bytes));
 	assert_int_equal(bytes, 0);
-	assert_ok(ka_listxattr(w->fs, w->dir, NULL, 0, &bytes));
+	assert_ok(ka_listxattr(w->fs, w->dir, true, NULL, 0, &bytes));
 	assert_int_equal(bytes, 14);
-	assert_ok(ka_listxattr(w->fs, w->dir, list, 14, &bytes));
+	assert_ok(ka_listxattr(w->fs, w->dir, true, list, 14, &bytes));
 	assert_memory_equal(list, "user.a\0user.b", 14);
-	assert_err(ka_listxattr(w->fs, w->dir, list, 13, &bytes), -ERANGE);
-	assert_ok(ka_listxattr(w->fs, w->file, list, 14, &bytes));
+	assert_err(ka_listxattr(w->fs, w->dir, true, list, 13, &bytes), -ERANGE);
+	assert_ok(ka_listxattr(w->fs, w->file, true, list, 14, &bytes));
 	assert_int_equal(bytes, 0);
+	assert_ok(ka_setxattr(w->fs, w->dir, "trusted.t", "x", 1, 0));
+	assert_ok(ka_listxattr(w->fs, w->dir, false, NULL, 0, &bytes));
+	assert_int_equal(bytes, 14); /* not for everybody */
+	assert_ok(ka_listxattr(w->fs, w->dir, true, NULL, 0, &bytes));
+	assert_int_equal(bytes, 24);
 	old = attr_of(w, w->dir);
 	assert_ok(ka_removexattr(w->fs, w->dir, "user.a"));
 	expect_touched(w, &old, "c");
@@ -1004,11 +1009,17 @@ static void test_xattr(void **state)
 static void test_xattr_errors(void **state)
 {
 	struct world *w = *state;
-	char *big = calloc(1, KA_XATTR_MAX + 1), buf[8];
+	char *big = calloc(1, KA_XATTR_MAX + 1), buf[8], name[KA_XATTR_NAME_MAX + 1];
 	size_t bytes;
 
 	assert_non_null(big);
 	assert_ok(ka_setxattr(w->fs, w->file, "user.a", "x", 1, 0));
+	assert_err(ka_setxattr(w->fs, w->file, "user.", "x", 1, 0), -EINVAL);
+	assert_err(ka_setxattr(w->fs, w->file, "usera", "x", 1, 0), -EOPNOTSUPP);
+	assert_err(ka_setxattr(w->fs, w->file, "system.other", "x", 1, 0), -EOPNOTSUPP);
+	assert_err(ka_getxattr(w->fs, w->file, "system.other", buf, 8, &bytes), -EOPNOTSUPP);
+	assert_err(ka_removexattr(w->fs, w->file, "x.y"), -EOPNOTSUPP);
+	assert_ok(ka_removexattr(w->fs, w->file, "system.posix_acl_access")); /* there is none */
 	assert_err(ka_setxattr(w->fs, w->file, "user.a", "y", 1, XATTR_CREATE), -EEXIST);
 	assert_err(ka_setxattr(w->fs, w->file, "user.b", "y", 1, XATTR_REPLACE), -ENODATA);
 	assert_err(ka_setxattr(w->fs, w->file, "", "y", 1, 0), -ERANGE);
@@ -1020,8 +1031,10 @@ static void test_xattr_errors(void **state)
 	assert_err(ka_removexattr(w->fs, NO_INO, "user.a"), -ESTALE);
 	assert_err(ka_getxattr(w->fs, w->file, "user.b", buf, 8, &bytes), -ENODATA);
 	assert_err(ka_getxattr(w->fs, NO_INO, "user.a", buf, 8, &bytes), -ESTALE);
-	assert_err(ka_listxattr(w->fs, NO_INO, buf, 8, &bytes), -ESTALE);
-	assert_ok(ka_setxattr(w->fs, w->file, longest(), big, KA_XATTR_MAX, 0));
+	assert_err(ka_listxattr(w->fs, NO_INO, true, buf, 8, &bytes), -ESTALE);
+	memcpy(memset(name, 'n', KA_XATTR_NAME_MAX), "user.", 5);
+	name[KA_XATTR_NAME_MAX] = 0;
+	assert_ok(ka_setxattr(w->fs, w->file, name, big, KA_XATTR_MAX, 0));
 	free(big);
 }
 
