@@ -17,12 +17,12 @@
 #define CAP_FSETID    4
 #define CAP_SYS_ADMIN 21
 
-/* The effective capabilities of a thread; all of them where that cannot be found out. */
+/* The effective capabilities of a thread; none where that cannot be found out. */
 static unsigned long long capabilities_of(pid_t tid)
 {
 	static const char key[] = "CapEff:";
 	KA_AUTO_FREE char *line = NULL;
-	unsigned long long caps = ~0ull;
+	unsigned long long caps = 0;
 	char path[32];
 	size_t size = 0;
 	FILE *f;

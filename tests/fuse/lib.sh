@@ -2,7 +2,8 @@
 # lib.sh - what the tests on real mounts share. Sourced with set -eu in force.
 #
 # Needs KEEPALIVEFS MKFS FSCK CTL: the programs; SOURCE: the root of the sources.
-# Gives $work (a directory of its own), $region, $mount; cleans up at the end.
+# Gives $work (a directory of its own), $region, $mount; cleans up at the end. KA_REGION: a
+# device to use as the region, and to overwrite.
 
 if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
   echo "skipped: /dev/fuse cannot be used here"
@@ -10,7 +11,7 @@ if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/keepalive-test.XXXXXX")
-region=$work/region
+region=${KA_REGION:-$work/region}
 mount=$work/mnt
 mkdir "$mount"
 

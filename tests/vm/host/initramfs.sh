@@ -10,14 +10,18 @@ readonly initramfs_tested='
 	fs/daemon/mount.keepalivefs
 	mkfs/mkfs.keepalivefs
 	fsck/fsck.keepalivefs
-	ctl/keepalivectl'
-# cp, stat, touch: for what those of busybox cannot do, see guest/bin.
-readonly initramfs_tools='busybox daxctl ndctl kexec cp stat touch'
+	ctl/keepalivectl
+	tests/fuse/fuse_ops
+	tests/fuse/semantics'
+# cp, stat, touch: for what those of busybox cannot do, see guest/bin. The rest it has not.
+readonly initramfs_tools='busybox daxctl ndctl kexec cp stat touch pgrep pkill mountpoint
+	mkfs.ext4'
 # What they depend on comes along.
 readonly initramfs_modules='
 	device_dax dax_hmem kmem
 	nd_e820 nd_pmem dax_pmem
-	fuse'
+	fuse
+	ext4 loop crc32c_generic'
 
 # initramfs_build BUILD OUT SCENARIO...: needs kernel_dir, kernel_release.
 # Left uncompressed: under TCG, unpacking takes longer than loading.
@@ -48,6 +52,7 @@ initramfs_build() {
 	install -m 755 "$here/guest/init" "$root/init"
 	install -m 755 -t "$root/usr/bin" "$here"/guest/bin/*
 	install -m 644 -D -t "$root/scenarios" "$@"
+	install -m 644 -D -t "$root/tests/fuse" "$here"/../fuse/*.sh
 
 	(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$out"
 	rm -rf "$root"
