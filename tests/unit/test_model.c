@@ -271,6 +271,101 @@ static void drop_handle(struct model *o, struct node *n, struct ka_file *file)
 		ka_close(o->m.fs, file);
 }
 
+static struct xattr **find_xattr(struct node *n, const char *name)
+{
+	struct xattr **x;
+
+	for (x = &n->xattrs; *x && strcmp((*x)->name, name); x = &(*x)->next)
+		;
+	return x;
+}
+
+static void drop_xattr(struct xattr **link)
+{
+	struct xattr *x = *link;
+
+	*link = x->next;
+	free(x);
+}
+
+/* ---- ACLs of one form: owner, user 1000, group, mask, others ------------------ */
+
+#define ACL_BYTES   44
+#define ACL_ACCESS  "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+#define PERM_OF(i)  (4 + 8 * (i) + 2) /* where entry i has its permissions */
+
+static void make_acl(struct model *o, char *value)
+{
+	static const char tag[] = {1, 2, 4, 0x10, 0x20};
+	int i;
+
+	memset(value, 0, ACL_BYTES);
+	value[0] = 2;
+	for (i = 0; i < 5; i++) {
+		value[4 + 8 * i] = tag[i];
+		value[PERM_OF(i)] = (char)below(o, 8);
+		memset(value + 8 + 8 * i, 0xff, 4);
+	}
+	memcpy(value + 16, "\350\003\0\0", 4);
+}
+
+static uint32_t mode_of_acl(const char *value)
+{
+	return (uint32_t)(value[PERM_OF(0)] << 6 | value[PERM_OF(3)] << 3 | value[PERM_OF(4)]);
+}
+
+/* The mode is what counts where both say something. */
+static void fit_acl(char *value, uint32_t mode)
+{
+	value[PERM_OF(0)] = (char)(mode >> 6 & 7);
+	value[PERM_OF(3)] = (char)(mode >> 3 & 7);
+	value[PERM_OF(4)] = (char)(mode & 7);
+}
+
+static void put_xattr(struct node *n, const char *name, const void *value, size_t bytes)
+{
+	struct xattr **link = find_xattr(n, name), *x = malloc(sizeof(*x) + bytes);
+
+	assert_non_null(x);
+	if (*link)
+		drop_xattr(link);
+	strcpy(x->name, name);
+	x->bytes = bytes;
+	memcpy(x->value, value, bytes);
+	x->next = n->xattrs;
+	n->xattrs = x;
+}
+
+static void inherit_acl(struct node *n, const struct xattr *acl)
+{
+	put_xattr(n, ACL_ACCESS, acl->value, acl->bytes);
+	if (S_ISDIR(n->mode))
+		put_xattr(n, ACL_DEFAULT, acl->value, acl->bytes);
+}
+
+static void op_acl(struct model *o)
+{
+	struct node *n = pick(o, ANY);
+	bool def = S_ISDIR(n->mode) && test_chance(&o->rng, 70);
+	const char *name = def ? ACL_DEFAULT : ACL_ACCESS;
+	struct xattr **link = find_xattr(n, name);
+	int want = S_ISLNK(n->mode) ? -EOPNOTSUPP : 0;
+	char value[ACL_BYTES];
+
+	if (test_chance(&o->rng, 40)) {
+		if (happened(o, ka_removexattr(o->m.fs, n->ino, name), 0, true) && *link)
+			drop_xattr(link);
+		return;
+	}
+	make_acl(o, value);
+	if (!happened(o, ka_setxattr(o->m.fs, n->ino, name, value, ACL_BYTES, 0), want, false))
+		return;
+	put_xattr(n, name, value, ACL_BYTES);
+	if (!def)
+		n->mode = (n->mode & ~0777u) | mode_of_acl(value);
+}
+
 static void op_create(struct model *o)
 {
 	static const uint32_t types[] = {S_IFREG, S_IFREG, S_IFREG, S_IFDIR,
@@ -282,11 +377,14 @@ static void op_create(struct model *o)
 		.parent = dir->ino,
 		.name = name,
 		.mode = type | (uint32_t)below(o, 01000),
+		.umask = (uint32_t)below(o, 01000),
 		.uid = (uint32_t)below(o, 3),
 		.gid = (uint32_t)below(o, 3),
 		.rdev = type == S_IFCHR ? (uint32_t)test_rand(&o->rng) : 0,
 	};
+	const struct xattr *acl = type == S_IFLNK ? NULL : *find_xattr(dir, ACL_DEFAULT);
 	struct ka_attr attr;
+	uint32_t mode;
 	int want = 0;
 
 	pick_name(o, name);
@@ -302,12 +400,19 @@ static void op_create(struct model *o)
 		want = -EEXIST;
 	if (!happened(o, ka_create(o->m.fs, &new, &attr), want, false))
 		return;
-	assert_int_equal(attr.mode, new.mode | (type == S_IFDIR ? dir->mode & S_ISGID : 0));
+	mode = new.mode | (type == S_IFDIR ? dir->mode & S_ISGID : 0);
+	if (acl)
+		mode &= mode_of_acl(acl->value) | ~0777u;
+	else if (type != S_IFLNK)
+		mode &= ~new.umask;
+	assert_int_equal(attr.mode, mode);
 	ka_forget(o->m.fs, attr.ino, 1);
 	n = new_node(o, attr.ino, attr.mode);
 	n->uid = new.uid;
 	n->gid = dir->mode & S_ISGID ? dir->gid : new.gid;
 	n->rdev = new.rdev;
+	if (acl)
+		inherit_acl(n, acl);
 	if (new.target) {
 		n->target = strdup(target);
 		n->size = strlen(target);
@@ -573,23 +678,6 @@ static void op_setattr(struct model *o)
 		assert_memory_equal(&attr.mtime, &set.mtime, sizeof(attr.mtime));
 }
 
-static struct xattr **find_xattr(struct node *n, const char *name)
-{
-	struct xattr **x;
-
-	for (x = &n->xattrs; *x && strcmp((*x)->name, name); x = &(*x)->next)
-		;
-	return x;
-}
-
-static void drop_xattr(struct xattr **link)
-{
-	struct xattr *x = *link;
-
-	*link = x->next;
-	free(x);
-}
-
 static void op_xattr(struct model *o)
 {
 	static const int flags[] = {0, 0, XATTR_CREATE, XATTR_REPLACE};
@@ -728,10 +816,12 @@ static void compare_dir(struct model *o, const struct node *n)
 static void compare_xattrs(struct model *o, const struct node *n)
 {
 	static char value[KA_XATTR_MAX];
-	const struct xattr *x;
+	struct xattr *x;
 	size_t bytes, list = 0;
 
 	for (x = n->xattrs; x; x = x->next) {
+		if (!strcmp(x->name, ACL_ACCESS))
+			fit_acl(x->value, n->mode);
 		assert_ok(ka_getxattr(o->m.fs, n->ino, x->name, value, sizeof(value), &bytes));
 		assert_int_equal(bytes, x->bytes);
 		assert_memory_equal(value, x->value, bytes);
@@ -868,23 +958,15 @@ static const struct {
 	unsigned weight;
 	unsigned weight_full; /* after ENOSPC */
 } ops[] = {
-	{"create", op_create, 120, 40},
-	{"tmpfile", op_tmpfile, 5, 1},
-	{"link", op_link, 40, 10},
-	{"remove", op_remove, 90, 300},
-	{"rename", op_rename, 100, 100},
-	{"write", op_write, 250, 60},
-	{"truncate", op_truncate, 50, 200},
-	{"fallocate", op_fallocate, 60, 60},
-	{"clone", op_clone, 60, 20},
-	{"setattr", op_setattr, 40, 20},
-	{"xattr", op_xattr, 60, 60},
-	{"handle", op_handle, 50, 50},
-	{"read", op_read, 80, 40},
-	{"lookup", op_lookup, 20, 20},
-	{"checkpoint", op_checkpoint, 6, 12},
-	{"remount", op_remount, 3, 3},
-	{"crash", op_crash, 8, 8},
+	{"create", op_create, 120, 40},	    {"tmpfile", op_tmpfile, 5, 1},
+	{"link", op_link, 40, 10},	    {"remove", op_remove, 90, 300},
+	{"rename", op_rename, 100, 100},    {"write", op_write, 250, 60},
+	{"truncate", op_truncate, 50, 200}, {"fallocate", op_fallocate, 60, 60},
+	{"clone", op_clone, 60, 20},	    {"setattr", op_setattr, 40, 20},
+	{"xattr", op_xattr, 60, 60},	    {"acl", op_acl, 30, 30},
+	{"handle", op_handle, 50, 50},	    {"read", op_read, 80, 40},
+	{"lookup", op_lookup, 20, 20},	    {"checkpoint", op_checkpoint, 6, 12},
+	{"remount", op_remount, 3, 3},	    {"crash", op_crash, 8, 8},
 };
 
 static void step(struct model *o)
@@ -927,6 +1009,8 @@ static void clear(struct model *o)
 	for (i = 0; i < 6; i++)
 		ka_removexattr(o->m.fs, KA_ROOT_INO,
 			       (char[]){'u', 's', 'e', 'r', '.', 'x', (char)('0' + i), 0});
+	ka_removexattr(o->m.fs, KA_ROOT_INO, ACL_ACCESS);
+	ka_removexattr(o->m.fs, KA_ROOT_INO, ACL_DEFAULT);
 	compare(o);
 	assert_ok(ka_fs_checkpoint(o->m.fs));
 	assert_ok(ka_fs_checkpoint(o->m.fs));
