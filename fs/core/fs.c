@@ -74,6 +74,12 @@ static int init_state(struct ka_fs *fs)
 	return err;
 }
 
+void ka_fs_set_atime(struct ka_fs *fs, bool noatime, bool nodiratime)
+{
+	atomic_store(&fs->noatime, noatime);
+	atomic_store(&fs->nodiratime, nodiratime);
+}
+
 static struct ka_fs *new_fs(struct ka_region *rg, const struct ka_fs_opts *opts)
 {
 	struct ka_fs *fs = calloc(1, sizeof(*fs));
@@ -84,6 +90,7 @@ static struct ka_fs *new_fs(struct ka_region *rg, const struct ka_fs_opts *opts)
 	fs->opts = *opts;
 	fs->sink = opts->sink;
 	fs->rdonly = opts->rdonly;
+	ka_fs_set_atime(fs, opts->noatime, opts->nodiratime);
 	init_lock(&fs->op_lock);
 	ka_index_init(&fs->index, &fs->segs);
 	return fs;

@@ -39,6 +39,8 @@ struct ka_fs {
 	pthread_rwlock_t op_lock;
 	_Atomic int failed; /* code that every operation answers; 0: none */
 	bool rdonly;
+	_Atomic bool noatime;
+	_Atomic bool nodiratime;
 	bool damaged;
 	uint64_t wrong_links; /* link counts that loading had to correct */
 };

@@ -22,7 +22,8 @@ static bool is_later(struct ka_time a, struct ka_time b)
 /* The caller holds the inode's lock. */
 static bool is_due(const struct ka_fs *fs, const struct ka_inode *inode, struct ka_time now)
 {
-	if (fs->rdonly || fs->opts.noatime || (S_ISDIR(inode->mode) && fs->opts.nodiratime))
+	if (fs->rdonly || atomic_load(&fs->noatime) ||
+	    (S_ISDIR(inode->mode) && atomic_load(&fs->nodiratime)))
 		return false;
 	return !is_later(inode->atime, inode->mtime) || !is_later(inode->atime, inode->ctime) ||
 	       now.sec - DAY_SECONDS >= inode->atime.sec;
@@ -73,7 +74,7 @@ static int do_update(struct ka_fs *fs, void *arg)
 
 void ka_ino_accessed(struct ka_fs *fs, ka_ino_t ino)
 {
-	if (!fs->rdonly && !fs->opts.noatime)
+	if (!fs->rdonly && !atomic_load(&fs->noatime))
 		(void)ka_op_run(fs, true, do_update, &ino);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fuse_ops.h"
 #include "keepalive/acl.h"
@@ -208,16 +209,30 @@ static void reply_status(fuse_req_t req)
 	fuse_reply_ioctl(req, 0, &ioc, sizeof(ioc));
 }
 
+static void set_atime(fuse_req_t req, const struct ka_ioc_atime *in)
+{
+	uid_t uid = fuse_req_ctx(req)->uid;
+
+	if (uid && uid != geteuid()) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	ka_fs_set_atime(server_of(req)->fs, in->flags & KA_IOC_NOATIME,
+			in->flags & KA_IOC_NODIRATIME);
+	fuse_reply_ioctl(req, 0, NULL, 0);
+}
+
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
 	      unsigned flags, const void *in, size_t in_bytes, size_t out_bytes)
 {
 	(void)arg;
 	(void)fi;
-	(void)in;
-	(void)in_bytes;
-	if (cmd == KA_IOC_STATUS && ino == FUSE_ROOT_ID && (flags & FUSE_IOCTL_DIR) &&
-	    out_bytes >= sizeof(struct ka_ioc_status))
+	if (ino != FUSE_ROOT_ID || !(flags & FUSE_IOCTL_DIR))
+		fuse_reply_err(req, ENOTTY);
+	else if (cmd == KA_IOC_STATUS && out_bytes >= sizeof(struct ka_ioc_status))
 		reply_status(req);
+	else if (cmd == KA_IOC_SET_ATIME && in_bytes >= sizeof(struct ka_ioc_atime))
+		set_atime(req, in);
 	else
 		fuse_reply_err(req, ENOTTY);
 }

@@ -5,8 +5,8 @@
  * A new mount is up to keepalivefs, which comes back when the mount answers;
  * it knows the options and sorts them. It allows device nodes and set-user-ID
  * for root unless told not to, so nothing is lost by mount(8) keeping "dev"
- * and "suid" to itself. A remount needs no daemon: it changes flags that the
- * kernel looks after.
+ * and "suid" to itself. A remount changes flags that the kernel looks after, but
+ * for those about times of access, which the daemon is told.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -135,6 +135,22 @@ static bool is_read_only(const char *dir)
 	return fd >= 0 && !ioctl(fd, KA_IOC_STATUS, &status) && status.rdonly;
 }
 
+/*
+ * The kernel leaves times of access to the daemon, and does not tell it of a
+ * remount. A daemon that cannot be told goes on as before.
+ */
+static void tell_daemon(const char *dir, unsigned long new_flags)
+{
+	KA_AUTO_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct ka_ioc_atime atime = {
+		.flags = (new_flags & (MS_NOATIME | MS_RDONLY) ? KA_IOC_NOATIME : 0) |
+			 (new_flags & MS_NODIRATIME ? KA_IOC_NODIRATIME : 0),
+	};
+
+	if (fd >= 0)
+		ioctl(fd, KA_IOC_SET_ATIME, &atime);
+}
+
 static int remount(const struct mount *m)
 {
 	unsigned long new_flags = remount_flags(m->options);
@@ -152,6 +168,7 @@ static int remount(const struct mount *m)
 		ka_msg(&m->sink, KA_MSG_ERROR, "cannot remount '%s': %s", m->dir, strerror(errno));
 		return EXIT_MOUNT;
 	}
+	tell_daemon(m->dir, new_flags);
 	return EXIT_OK;
 }
 

@@ -53,6 +53,24 @@ for signal in TERM INT; do
 done
 check_region
 
+if [ -n "${MOUNT_HELPER:-}" ]; then
+  say "a remount changes what becomes of times of access"
+  mount_region
+  echo text >"$mount/read"
+  "$MOUNT_HELPER" "$region" "$mount" -o remount,noatime
+  before=$(stat -c %x "$mount/read")
+  cat "$mount/read" >/dev/null
+  [ "$(stat -c %x "$mount/read")" = "$before" ] || fail "it was updated"
+  "$MOUNT_HELPER" "$region" "$mount" -o remount,ro
+  cat "$mount/read" >/dev/null
+  [ "$(stat -c %x "$mount/read")" = "$before" ] || fail "it was updated in a read-only mount"
+  ! echo 2>/dev/null >"$mount/read" || fail "it is not read-only"
+  "$MOUNT_HELPER" "$region" "$mount" -o remount,rw
+  cat "$mount/read" >/dev/null
+  [ "$(stat -c %x "$mount/read")" != "$before" ] || fail "it was not updated"
+  unmount_region
+fi
+
 say "kill -9 leaves it unclean, and mounting recovers"
 mount_region
 echo precious >"$mount/file"
