@@ -26,6 +26,8 @@ say "system calls"
 mount_region
 mkdir "$mount/ops"
 "$FUSE_OPS" "$mount/ops"
+say "what is written in one way is seen in all others"
+"$COHERENCE" "$mount/ops" "${KA_ROUNDS:-200}"
 
 say "a second daemon is refused"
 mkdir "$work/second"

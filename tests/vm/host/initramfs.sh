@@ -11,6 +11,7 @@ readonly initramfs_tested='
 	mkfs/mkfs.keepalivefs
 	fsck/fsck.keepalivefs
 	ctl/keepalivectl
+	tests/fuse/coherence
 	tests/fuse/fuse_ops
 	tests/fuse/semantics'
 # cp, stat, touch: for what those of busybox cannot do, see guest/bin. The rest it has not.
