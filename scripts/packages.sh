@@ -7,8 +7,9 @@ build_packages="gcc libc6-dev procps meson ninja-build pkg-config libfuse3-dev f
 libxxhash-dev libbsd-dev libblkid-dev uuid-dev libjson-c-dev libcmocka-dev"
 
 # shellcheck disable=SC2034
-test_packages="acl attr clang-format codespell cpio e2fsprogs git groff mandoc python3 rsync
-shellcheck sqlite3 util-linux busybox-static daxctl kexec-tools kmod ndctl qemu-system-x86 seabios"
+test_packages="acl attr clang-format codespell cpio e2fsprogs fio git groff mandoc memcached
+postgresql-15 python3 redis-tools rsync shellcheck sqlite3 stress-ng util-linux busybox-static
+daxctl kexec-tools kmod ndctl qemu-system-x86 seabios"
 
 # ensure_packages NAME...: installs those that are not there, as root.
 ensure_packages() {

@@ -56,7 +56,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* 0 <= result: it succeeded; what else may happen when others are at the same names. */
+/* What may happen when others are at the same names is not an error. */
 static void called(const char *what, long result)
 {
 	calls++;
@@ -76,6 +76,15 @@ static void called(const char *what, long result)
 		return;
 	}
 	die(what);
+}
+
+/* What no other process can make fail. */
+static void must(const char *what, long result)
+{
+	calls++;
+	done++;
+	if (result < 0)
+		die(what);
 }
 
 static uint64_t word_of(ino_t ino, size_t pos)
@@ -164,7 +173,7 @@ static void store_mapped(int fd, ino_t ino, size_t pos, size_t count)
 		beyond++;
 	}
 	if (below(2))
-		called("msync", msync((void *)map, WORDS * 8, MS_SYNC));
+		must("msync", msync((void *)map, WORDS * 8, MS_SYNC));
 	munmap((void *)map, WORDS * 8);
 }
 
@@ -174,7 +183,7 @@ static void store(int fd, ino_t ino, size_t pos, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		word[i] = word_of(ino, pos + i);
-	called("pwrite", pwrite(fd, word, count * 8, (off_t)pos * 8));
+	must("pwrite", pwrite(fd, word, count * 8, (off_t)pos * 8));
 }
 
 static void change_data(void)
@@ -204,16 +213,16 @@ static void change_data(void)
 			store_mapped(fd, st.st_ino, pos, count);
 			break;
 		case 4:
-			called("ftruncate", ftruncate(fd, (off_t)pos * 8));
+			must("ftruncate", ftruncate(fd, (off_t)pos * 8));
 			break;
 		case 5:
-			called("fallocate", fallocate(fd, punch, (off_t)pos * 8, (off_t)count * 8));
+			must("fallocate", fallocate(fd, punch, (off_t)pos * 8, (off_t)count * 8));
 			break;
 		default:
 			check_words(fd, pos, count, name);
 		}
 	}
-	called("close", close(fd));
+	must("close", close(fd));
 }
 
 static void change_names(void)

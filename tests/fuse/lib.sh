@@ -30,6 +30,16 @@ fail() {
   exit 1
 }
 
+# Whether programs are there; else what needs them is skipped, visibly.
+need() {
+  for program in "$@"; do
+    command -v "$program" >/dev/null || {
+      echo "skipped: $program is not installed"
+      return 1
+    }
+  done
+}
+
 # shellcheck disable=SC2120 # options are the exception
 mount_region() {
   "$KEEPALIVEFS" "$@" "$region" "$mount"

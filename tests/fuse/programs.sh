@@ -4,12 +4,6 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-need() {
-  command -v "$1" >/dev/null && return
-  echo "skipped: $1 is not installed"
-  return 1
-}
-
 # A small tree with what real ones seldom have.
 make_odd_tree() {
   mkdir -p "$1/dir/deep/deeper" "$1/sgid"
