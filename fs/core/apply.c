@@ -77,13 +77,9 @@ int ka_apply_space(struct ka_fs *fs, struct ka_inode *inode, const struct ka_rec
 		err = ka_extents_fill(&inode->extents, &fs->index.extents, off, len);
 	if (err)
 		return err;
-	inode->ctime = time_of(&rec->h);
-	if (what != KA_SPACE_ALLOC)
-		inode->mtime = inode->ctime;
-	if (!keep && what != KA_SPACE_PUNCH && off + len > inode->size) {
-		inode->size = off + len;
-		inode->mtime = inode->ctime;
-	}
+	if (!keep && what != KA_SPACE_PUNCH)
+		inode->size = ka_max(inode->size, off + len);
+	touch(inode, &rec->h);
 	return 0;
 }
 

@@ -35,8 +35,6 @@ times/readdir-again | 3 d=a-- | 3 d=---
 dirs/moved-lists | there | elsewhere
 # Extents are shared and nothing is read, as with reflinks elsewhere.
 times/(rdwr|wronly)-copy-file-range | 8192 f=-mc from=a-- | 8192 f=-mc from=---
-# Reserving room changes no byte (FORMAT.md); POSIX says nothing about mtime here.
-times/(rdwr|wronly)-fallocate-(inside|keep) | ok f=-mc | ok f=--c
 # POSIX leaves it open whether chown to -1:-1, which changes nothing, sets ctime.
 times/chown-nothing | ok .=--- f=--c | ok .=--- f=---
 # ext4 alone leaves ctime when the value was the same before.
