@@ -37,8 +37,12 @@
 
 #define LOCK_HOLD    0
 #define LOCK_SERVING 1
-/* umount(2) returns before the daemon knows of it: grant it a moment. */
-#define GRACE_NS (500 * 1000000ll)
+/*
+ * umount(2) returns before the daemon knows of it: grant it a moment. A daemon in
+ * the middle of a request, its stores waiting for the disk behind a region file
+ * on a busy machine, took more than half a second.
+ */
+#define GRACE_NS (2 * 1000000000ll)
 #define LEAVE_NS (10 * 1000000000ll)
 #define POLL_NS	 (5 * 1000000ll)
 

@@ -23,8 +23,8 @@
 #include "log.h"
 #include "program.h"
 
-#define LEAVING_MS    500
-#define LEAVING_TRIES 50
+#define LEAVING_MS    2000
+#define LEAVING_TRIES 100
 
 enum key {
 	OPT_IGNORE,
