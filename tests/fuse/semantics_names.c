@@ -44,6 +44,7 @@ static void long_names(void)
 
 	/* "./././f": PATH_MAX counts the zero at the end */
 	path = malloc(PATH_MAX + 16);
+	MUST(path);
 	for (i = 0; i + 1 < PATH_MAX - 2; i += 2)
 		memcpy(path + i, "./", 2);
 	strcpy(path + i, "f");
