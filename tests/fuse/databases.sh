@@ -305,6 +305,7 @@ postgres() {
 #
 
 memcached_start() {
+  rm -f "$work/memcached.socket" # that of the last one
   memcached -u "$(id -un)" -s "$work/memcached.socket" -m 64 -e "$mount/memcached" \
     2>"$work/memcached.log" &
   memcached_pid=$!
@@ -320,9 +321,12 @@ memcached_stop() {
 
 memcached_talk() { # memcached_talk set|get
   python3 - "$work/memcached.socket" "$1" <<-'END'
-	import hashlib, socket, sys
+	import hashlib, socket, sys, time
 	s = socket.socket(socket.AF_UNIX)
-	s.connect(sys.argv[1])
+	for attempt in range(200): # bound, and not listening yet
+	    if s.connect_ex(sys.argv[1]) == 0:
+	        break
+	    time.sleep(0.05)
 	f = s.makefile("rwb")
 	for i in range(5000):
 	    value = hashlib.sha512(b"%d" % i).hexdigest().encode() * (1 + i % 50)
