@@ -14,10 +14,13 @@ static const struct posix_acl_xattr_entry *entries(const void *value)
 	return (const void *)((const struct posix_acl_xattr_header *)value + 1);
 }
 
+/* Media may hold one that is too short for its header. */
 static size_t entry_count(size_t bytes)
 {
-	return (bytes - sizeof(struct posix_acl_xattr_header)) /
-	       sizeof(struct posix_acl_xattr_entry);
+	return bytes < sizeof(struct posix_acl_xattr_header)
+		       ? 0
+		       : (bytes - sizeof(struct posix_acl_xattr_header)) /
+				 sizeof(struct posix_acl_xattr_entry);
 }
 
 /* The place of a tag in the order that the kernel asks for; 0: no tag. */

@@ -134,11 +134,10 @@ static bool xattrs_ok(const uint8_t *p, size_t left)
 			return false;
 		name = ka_get16(x->name_bytes);
 		value = ka_get32(x->value_bytes);
-		if (!name || name > KA_XATTR_NAME_MAX || value > KA_XATTR_MAX || ka_get16(x->rsv) ||
-		    memchr(x->data, 0, name))
+		if (!name || name > KA_XATTR_NAME_MAX || value > KA_XATTR_MAX || ka_get16(x->rsv))
 			return false;
 		bytes = ka_align_up(sizeof(*x) + name + value, KA_RECORD_ALIGN);
-		if (bytes > left)
+		if (bytes > left || memchr(x->data, 0, name))
 			return false;
 		p += bytes;
 		left -= bytes;

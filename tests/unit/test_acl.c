@@ -10,6 +10,7 @@
 #include "fs.h"
 #include "keepalive/acl.h"
 #include "memfs.h"
+#include "ops.h"
 
 #define ENTRIES_MAX 8
 
@@ -199,12 +200,39 @@ static void test_kill_sgid(void **state)
 	memfs_release(&m);
 }
 
+/* Media may hold one that is shorter than its header. */
+static void test_short(void **state)
+{
+	static const char name[] = KA_ACL_ACCESS;
+	union {
+		struct ka_rec_xattr_disk rec;
+		uint8_t bytes[256];
+	} head = {0};
+	struct ka_attr attr;
+	struct memfs m;
+	size_t bytes;
+	char buf[8];
+
+	(void)state;
+	memfs_make(&m, KA_CAPACITY_MIN);
+	attr = create(&m, KA_ROOT_INO, "file", S_IFREG | 0644, 0);
+	head.rec.ino = ka_put64(attr.ino);
+	head.rec.name_bytes = ka_put16((uint16_t)strlen(name));
+	memcpy(head.rec.data, name, strlen(name));
+	ka_record_init(&head.rec.h, KA_REC_XATTR, 0, sizeof(head.rec) + strlen(name), 0, 0);
+	assert_ok(ka_op_commit(m.fs, &head.rec.h, KA_SPACE_NORMAL));
+	memfs_crash(&m);
+	assert_ok(ka_getxattr(m.fs, attr.ino, name, buf, sizeof(buf), &bytes));
+	assert_int_equal(bytes, 0);
+	memfs_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),	  cmocka_unit_test(test_umask),
 		cmocka_unit_test(test_inherit),	  cmocka_unit_test(test_inherit_plain),
-		cmocka_unit_test(test_kill_sgid),
+		cmocka_unit_test(test_kill_sgid), cmocka_unit_test(test_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

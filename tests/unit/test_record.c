@@ -678,6 +678,34 @@ static void test_modes(void **state)
 }
 
 /* What a head of odd length is padded to, with zeros. */
+/* The name of an attribute goes beyond the record, and the record to the end of memory. */
+static void test_xattr_overrun(void **state)
+{
+	const struct ka_rec_ident mine = {.log_id = 1, .gen = 1};
+	size_t bytes = sizeof(struct ka_rec_create_disk) + 8 + sizeof(struct ka_xattr_disk);
+	struct ka_rec_create_disk *c = calloc(1, bytes); /* for a sanitizer to watch */
+	struct ka_xattr_disk *x;
+
+	(void)state;
+	assert_non_null(c);
+	x = (void *)(c->data + 8);
+	c->parent = ka_put64(1);
+	c->cookie = ka_put64(3);
+	c->ino = ka_put64(9);
+	c->mode = ka_put32(S_IFREG | 0644);
+	c->name_bytes = ka_put16(1);
+	c->data[0] = 'a';
+	c->xattr_bytes = ka_put32(sizeof(*x));
+	x->name_bytes = ka_put16(KA_XATTR_NAME_MAX);
+	ka_record_init(&c->h, KA_REC_CREATE, 0, bytes, 0, 0);
+	c->h.log_id = ka_put64(1);
+	c->h.gen = ka_put32(1);
+	c->h.seq = ka_put64(5);
+	ka_record_seal(&c->h, 0);
+	assert_int_not_equal(ka_record_validate(&c->h, 0, bytes, &mine), 0);
+	free(c);
+}
+
 static void test_init(void **state)
 {
 	struct buffer *b = new_buffer();
@@ -709,7 +737,7 @@ int main(void)
 		cmocka_unit_test(test_short_heads),  cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_combined),     cmocka_unit_test(test_payload),
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_init),
+		cmocka_unit_test(test_init),	     cmocka_unit_test(test_xattr_overrun),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
