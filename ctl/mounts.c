@@ -114,7 +114,8 @@ static bool may_be_of(const struct mount *m, const char *path)
 	if (m->source[0] != '/')
 		return true;
 	real = realpath(m->source, NULL);
-	return !strcmp(real ?: m->source, path);
+	/* What is gone, a symbolic link say, tells nothing. */
+	return !real || !strcmp(real, path);
 }
 
 char *mount_find_region(const char *path, struct mount_status *ret)

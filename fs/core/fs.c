@@ -74,9 +74,13 @@ static int init_state(struct ka_fs *fs)
 	return err;
 }
 
-void ka_fs_set_atime(struct ka_fs *fs, bool noatime, bool nodiratime)
+void ka_fs_set_noatime(struct ka_fs *fs, bool noatime)
 {
 	atomic_store(&fs->noatime, noatime);
+}
+
+void ka_fs_set_nodiratime(struct ka_fs *fs, bool nodiratime)
+{
 	atomic_store(&fs->nodiratime, nodiratime);
 }
 
@@ -90,7 +94,8 @@ static struct ka_fs *new_fs(struct ka_region *rg, const struct ka_fs_opts *opts)
 	fs->opts = *opts;
 	fs->sink = opts->sink;
 	fs->rdonly = opts->rdonly;
-	ka_fs_set_atime(fs, opts->noatime, opts->nodiratime);
+	ka_fs_set_noatime(fs, opts->noatime);
+	ka_fs_set_nodiratime(fs, opts->nodiratime);
 	init_lock(&fs->op_lock);
 	ka_index_init(&fs->index, &fs->segs);
 	return fs;

@@ -22,11 +22,18 @@ static bool is_later(struct ka_time a, struct ka_time b)
 /* The caller holds the inode's lock. */
 static bool is_due(const struct ka_fs *fs, const struct ka_inode *inode, struct ka_time now)
 {
+	struct ka_time changed;
+
 	if (fs->rdonly || atomic_load(&fs->noatime) ||
 	    (S_ISDIR(inode->mode) && atomic_load(&fs->nodiratime)))
 		return false;
-	return !is_later(inode->atime, inode->mtime) || !is_later(inode->atime, inode->ctime) ||
-	       now.sec - DAY_SECONDS >= inode->atime.sec;
+	if (now.sec - DAY_SECONDS >= inode->atime.sec)
+		return true;
+	changed = is_later(inode->mtime, inode->ctime) ? inode->mtime : inode->ctime;
+	if (is_later(inode->atime, changed))
+		return false;
+	/* A change in the future (the clock was set back) stays due: once a second will do. */
+	return !is_later(changed, now) || inode->atime.sec != now.sec;
 }
 
 static bool is_due_now(struct ka_inode *inode, const struct ka_fs *fs)

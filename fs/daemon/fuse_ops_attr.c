@@ -217,8 +217,10 @@ static void set_atime(fuse_req_t req, const struct ka_ioc_atime *in)
 		fuse_reply_err(req, EPERM);
 		return;
 	}
-	ka_fs_set_atime(server_of(req)->fs, in->flags & KA_IOC_NOATIME,
-			in->flags & KA_IOC_NODIRATIME);
+	if (in->mask & KA_IOC_NOATIME)
+		ka_fs_set_noatime(server_of(req)->fs, in->flags & KA_IOC_NOATIME);
+	if (in->mask & KA_IOC_NODIRATIME)
+		ka_fs_set_nodiratime(server_of(req)->fs, in->flags & KA_IOC_NODIRATIME);
 	fuse_reply_ioctl(req, 0, NULL, 0);
 }
 

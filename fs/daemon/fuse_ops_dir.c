@@ -83,13 +83,15 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
+	struct server *sv = server_of(req);
 	char target[KA_TARGET_MAX + 1];
-	int err = ka_readlink(server_of(req)->fs, ino, target);
+	int err = ka_readlink(sv->fs, ino, target);
 
 	if (err)
 		reply_code(req, err);
 	else
 		fuse_reply_readlink(req, target);
+	keeper_poke(&sv->keeper); /* the time of access is a record too */
 }
 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
@@ -187,7 +189,8 @@ static void forget_listing(struct ka_fs *fs, const struct listing *l)
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
 {
-	struct ka_fs *fs = server_of(req)->fs;
+	struct server *sv = server_of(req);
+	struct ka_fs *fs = sv->fs;
 	KA_AUTO_FREE char *buf = malloc(size);
 	struct listing l = {.req = req, .buf = buf, .size = size};
 	int err;
@@ -201,6 +204,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 		reply_code(req, err);
 	else if (fuse_reply_buf(req, l.buf, l.used) && plus)
 		forget_listing(fs, &l);
+	keeper_poke(&sv->keeper); /* the time of access is a record too */
 }
 
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)

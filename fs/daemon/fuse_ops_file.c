@@ -121,7 +121,8 @@ static void fill_open(struct server *sv, struct fuse_file_info *fi, struct handl
 	fi->fh = (uintptr_t)h;
 	fi->direct_io = h->direct;
 	/* Of what is read from the cache we would never hear. */
-	fi->keep_cache = !h->direct && !ka_atime_is_due(sv->fs, h->file);
+	fi->keep_cache = !h->direct &&
+			 ((fi->flags & O_ACCMODE) == O_WRONLY || !ka_atime_is_due(sv->fs, h->file));
 	fi->noflush = 1;
 }
 
@@ -234,6 +235,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	if (err)
 		reply_code(req, err);
 	put_handle(sv, h);
+	keeper_poke(&sv->keeper); /* times of access are records too */
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,

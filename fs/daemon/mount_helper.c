@@ -137,16 +137,20 @@ static bool is_read_only(const char *dir)
 
 /*
  * The kernel leaves times of access to the daemon, and does not tell it of a
- * remount. A daemon that cannot be told goes on as before.
+ * remount. A daemon that cannot be told goes on as before. Nobody but the daemon
+ * remembers nodiratime, so it stays unless something else is asked for.
  */
-static void tell_daemon(const char *dir, unsigned long new_flags)
+static void tell_daemon(const struct mount *m, unsigned long new_flags)
 {
-	KA_AUTO_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct ka_ioc_atime atime = {
-		.flags = (new_flags & (MS_NOATIME | MS_RDONLY) ? KA_IOC_NOATIME : 0) |
-			 (new_flags & MS_NODIRATIME ? KA_IOC_NODIRATIME : 0),
-	};
+	KA_AUTO_CLOSE int fd = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct ka_ioc_atime atime = {.mask = KA_IOC_NOATIME};
 
+	if (new_flags & (MS_NOATIME | MS_RDONLY))
+		atime.flags |= KA_IOC_NOATIME;
+	if (new_flags & MS_NODIRATIME)
+		atime.flags |= KA_IOC_NODIRATIME;
+	if (has_option(m->options, "nodiratime") || has_option(m->options, "diratime"))
+		atime.mask |= KA_IOC_NODIRATIME;
 	if (fd >= 0)
 		ioctl(fd, KA_IOC_SET_ATIME, &atime);
 }
@@ -168,7 +172,8 @@ static int remount(const struct mount *m)
 		ka_msg(&m->sink, KA_MSG_ERROR, "cannot remount '%s': %s", m->dir, strerror(errno));
 		return EXIT_MOUNT;
 	}
-	tell_daemon(m->dir, new_flags);
+	if (!(new_flags & MS_BIND)) /* else it is about one mount point, not the filesystem */
+		tell_daemon(m, new_flags);
 	return EXIT_OK;
 }
 

@@ -69,8 +69,9 @@ int ka_fs_close(struct ka_fs *fs);
 /* Frees fs and stores nothing: what a crash would leave. */
 void ka_fs_abandon(struct ka_fs *fs);
 
-/* What the options of these names said, from now on. At any time. */
-void ka_fs_set_atime(struct ka_fs *fs, bool noatime, bool nodiratime);
+/* Change what the options of these names said, at any time. */
+void ka_fs_set_noatime(struct ka_fs *fs, bool noatime);
+void ka_fs_set_nodiratime(struct ka_fs *fs, bool nodiratime);
 
 /* Writes a checkpoint; operations wait meanwhile. */
 int ka_fs_checkpoint(struct ka_fs *fs);

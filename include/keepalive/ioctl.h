@@ -32,13 +32,16 @@ struct ka_ioc_status {
 
 #define KA_IOC_STATUS _IOR('K', 0x41, struct ka_ioc_status)
 
-/* After a remount: which times of access are kept no more. For the owner of the daemon. */
+/*
+ * After a remount: which times of access are kept no more; mask: which of the
+ * flags count. For root and the owner of the daemon.
+ */
 #define KA_IOC_NOATIME	  1u
 #define KA_IOC_NODIRATIME 2u
 
 struct ka_ioc_atime {
 	uint32_t flags;
-	uint32_t rsv;
+	uint32_t mask;
 };
 
 #define KA_IOC_SET_ATIME _IOW('K', 0x42, struct ka_ioc_atime)

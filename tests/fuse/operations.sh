@@ -71,6 +71,13 @@ if [ -n "${MOUNT_HELPER:-}" ]; then
   cat "$mount/read" >/dev/null
   [ "$(stat -c %x "$mount/read")" != "$before" ] || fail "it was not updated"
   unmount_region
+  mount_region -o nodiratime
+  "$MOUNT_HELPER" "$region" "$mount" -o remount,rw
+  before=$(stat -c %x "$mount")
+  touch "$mount/new"
+  ls "$mount" >/dev/null
+  [ "$(stat -c %x "$mount")" = "$before" ] || fail "nodiratime did not last"
+  unmount_region
 fi
 
 say "kill -9 leaves it unclean, and mounting recovers"

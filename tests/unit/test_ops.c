@@ -1015,7 +1015,7 @@ static void test_xattr_errors(void **state)
 	assert_non_null(big);
 	assert_ok(ka_setxattr(w->fs, w->file, "user.a", "x", 1, 0));
 	assert_err(ka_setxattr(w->fs, w->file, "user.", "x", 1, 0), -EINVAL);
-	assert_err(ka_setxattr(w->fs, w->file, "usera", "x", 1, 0), -EOPNOTSUPP);
+	assert_err(ka_setxattr(w->fs, w->file, "other", "x", 1, 0), -EOPNOTSUPP);
 	assert_err(ka_setxattr(w->fs, w->file, "system.other", "x", 1, 0), -EOPNOTSUPP);
 	assert_err(ka_getxattr(w->fs, w->file, "system.other", buf, 8, &bytes), -EOPNOTSUPP);
 	assert_err(ka_removexattr(w->fs, w->file, "x.y"), -EOPNOTSUPP);
