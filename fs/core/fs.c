@@ -29,6 +29,7 @@
 #define CKPT_RECORDS_MAX (256ull << 10)
 /* Segments kept free for the older checkpoint to stay. */
 #define KEEP_OLD_SHARE 4
+#define KEEP_OLD_SPARE 3 /* beside those of the next checkpoint */
 
 void ka_fs_fail(struct ka_fs *fs, int err)
 {
@@ -101,10 +102,14 @@ static struct ka_fs *new_fs(struct ka_region *rg, const struct ka_fs_opts *opts)
 	return fs;
 }
 
-/* The older checkpoint stays as a spare while there is plenty of room. */
-static bool keep_old(const struct ka_fs *fs)
+/*
+ * The older checkpoint stays as a spare while there is plenty of room: it must not be
+ * in the way of the next one. cost: segments of the one that was just written.
+ */
+static bool keep_old(const struct ka_fs *fs, uint64_t cost)
 {
-	return fs->ckpt[0].count && fs->segs.free > fs->segs.count / KEEP_OLD_SHARE;
+	return fs->ckpt[0].count && fs->segs.free > fs->segs.count / KEEP_OLD_SHARE &&
+	       fs->segs.free > ka_max(cost, atomic_load(&fs->segs.ckpt_cost)) + KEEP_OLD_SPARE;
 }
 
 int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
@@ -118,7 +123,7 @@ int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
 	err = ka_ckpt_write(fs, &ptr, &segments);
 	if (err)
 		return err;
-	keep = keep_old(fs);
+	keep = keep_old(fs, segments.count);
 	sb->ckpt[1] = keep ? sb->ckpt[0] : (struct ka_ckpt_ptr){0};
 	sb->ckpt[0] = ptr;
 	sb->state = state;

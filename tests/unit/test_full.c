@@ -6,12 +6,16 @@
  */
 #include "test.h"
 
+#include <endian.h>
 #include <linux/falloc.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs.h"
+#include "keepalive/acl.h"
 #include "memfs.h"
 #include "region_cut.h"
 
@@ -349,6 +353,95 @@ static void test_allocated_holes(void **state)
 	memfs_release(&m);
 }
 
+/* The largest ACL that the kernel hands over, twice for each directory that inherits it. */
+static size_t big_acl(struct memfs *m, ka_ino_t dir)
+{
+	struct posix_acl_xattr_header *head = calloc(1, 4096);
+	struct posix_acl_xattr_entry *e = (void *)(head + 1);
+	size_t count = 0, users = 507, bytes;
+
+	assert_non_null(head);
+	head->a_version = htole32(POSIX_ACL_XATTR_VERSION);
+	e[count++].e_tag = htole16(ACL_USER_OBJ);
+	while (count <= users) {
+		e[count].e_tag = htole16(ACL_USER);
+		e[count].e_id = htole32((uint32_t)count);
+		count++;
+	}
+	e[count++].e_tag = htole16(ACL_GROUP_OBJ);
+	e[count].e_perm = htole16(7);
+	e[count++].e_tag = htole16(ACL_MASK);
+	e[count++].e_tag = htole16(ACL_OTHER);
+	bytes = sizeof(*head) + count * sizeof(*e);
+	assert_ok(ka_setxattr(m->fs, dir, KA_ACL_DEFAULT, head, bytes, 0));
+	free(head);
+	return bytes;
+}
+
+/* Makes directories until there is no room, from a processor of chance each. */
+static void make_heirs(struct memfs *m, struct test_rng *rng, ka_ino_t dir)
+{
+	char name[32];
+	int i, err = 0;
+
+	for (i = 0; !err || err == -EEXIST; i++) {
+		fixed_cpu = (int)test_below(rng, 8);
+		snprintf(name, sizeof(name), "%d", i);
+		err = memfs_try_create(m->fs, dir, name, S_IFDIR | 0770, NULL, &(ka_ino_t){0});
+	}
+	assert_err(err, -ENOSPC);
+}
+
+static void drop_heirs(struct memfs *m, struct test_rng *rng, ka_ino_t dir, int count)
+{
+	char name[32];
+	int i;
+
+	for (i = 0; count && i < 100000; i++) {
+		fixed_cpu = (int)test_below(rng, 8);
+		snprintf(name, sizeof(name), "%d", i);
+		if (!memfs_lookup(m->fs, dir, name))
+			continue;
+		assert_ok(ka_rmdir(m->fs, dir, name));
+		if (test_chance(rng, 2))
+			memfs_crash(m);
+		count--;
+	}
+}
+
+/* Records that are much larger than what they say; a checkpoint stays possible throughout. */
+static void test_inherited_acls(void **state)
+{
+	struct test_rng rng = test_rng(22);
+	struct memfs m;
+	ka_ino_t dir;
+	int round;
+
+	(void)state;
+	fixed_cpus = 8;
+	memfs_make(&m, 4 * KA_CAPACITY_MIN);
+	dir = memfs_dir(m.fs, KA_ROOT_INO, "dir");
+	assert_true(big_acl(&m, dir) > 4000);
+	for (round = 0; round < 12; round++) {
+		make_heirs(&m, &rng, dir);
+		if (test_chance(&rng, 50))
+			memfs_crash(&m);
+		assert_ok(ka_fs_checkpoint(m.fs));
+		if (test_chance(&rng, 50))
+			assert_ok(ka_fs_checkpoint(m.fs));
+		if (test_chance(&rng, 50))
+			memfs_crash(&m);
+		memfs_check(m.fs);
+		drop_heirs(&m, &rng, dir, round % 3 == 2 ? 100000 : 50);
+		if (round % 2)
+			assert_ok(ka_fs_checkpoint(m.fs));
+	}
+	assert_int_equal(m.msgs.errors, 0);
+	memfs_release(&m);
+	fixed_cpus = 1;
+	fixed_cpu = 0;
+}
+
 /* ---- the reserve ------------------------------------------------------- */
 
 /*
@@ -574,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_smallest_xattrs),
 		cmocka_unit_test(test_clones),
 		cmocka_unit_test(test_allocated_holes),
+		cmocka_unit_test(test_inherited_acls),
 		cmocka_unit_test(test_writes_stay_out_of_reserve),
 		cmocka_unit_test(test_makers_stay_out_of_reserve),
 		cmocka_unit_test(test_promises),
