@@ -132,6 +132,7 @@ static void look(const struct way *r, int in, int out)
 		if (write(out, &m, sizeof(m)) != sizeof(m))
 			die("answer");
 	}
+	free(buf);
 	exit(0);
 }
 
@@ -139,10 +140,10 @@ static int try(const struct way *w, const struct way *r, unsigned long rounds)
 {
 	int to[2], from[2], fd, failed = 0;
 	struct message m = {0}, answer;
-	uint64_t *map, *buf = aligned_alloc(BLOCK, BLOCK);
+	uint64_t *map, *buf;
 	pid_t pid;
 
-	if (!buf || pipe(to) || pipe(from))
+	if (pipe(to) || pipe(from))
 		die("pipe");
 	pid = fork();
 	if (!pid) {
@@ -151,7 +152,8 @@ static int try(const struct way *w, const struct way *r, unsigned long rounds)
 		look(r, to[0], from[1]);
 	}
 	fd = open(FILE_NAME, w->flags);
-	if (fd < 0)
+	buf = aligned_alloc(BLOCK, BLOCK);
+	if (fd < 0 || !buf)
 		die("writer");
 	map = w->map ? map_file(fd, w->flags) : NULL;
 	while (!failed && m.value < rounds) {

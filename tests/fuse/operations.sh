@@ -9,11 +9,13 @@ daemon_pid() {
   pgrep -f "keepalivefs.* $region $mount" | head -n 1
 }
 
-# Gone is a zombie, too, where nobody waits for orphans.
+# Gone is a zombie, too, where nobody waits for orphans, when its last thread is.
 wait_gone() {
   for _ in $(seq 100); do
+    [ -e "/proc/$1/stat" ] || return 0
     case $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) in
-    '' | Z*) return 0 ;;
+    '') return 0 ;;
+    Z*) [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -gt 1 ] || return 0 ;;
     esac
     sleep 0.05
   done
