@@ -48,7 +48,7 @@ gone() {
 
 start() {
   mount_region
-  daemon=$(pgrep -f "keepalivefs.* $region $mount" | head -n 1)
+  daemon=$(pgrep -n -f "keepalivefs.* $region $mount")
 }
 
 # crash [PID...]: the daemon dies, and those at the same moment.

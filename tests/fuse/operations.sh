@@ -6,7 +6,7 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 daemon_pid() {
-  pgrep -f "keepalivefs.* $region $mount" | head -n 1
+  pgrep -n -f "keepalivefs.* $region $mount" # the one before may still be on its way out
 }
 
 # Gone is a zombie, too, where nobody waits for orphans, when its last thread is.
