@@ -32,11 +32,13 @@ ok() {
 not_ok() {
 	count=$((count + 1))
 	failed=$((failed + 1))
-	echo "not ok $count - $1"
-	shift
-	for line; do
-		echo "# $line"
-	done
+	{
+		echo "not ok $count - $1"
+		shift
+		for line; do
+			echo "# $line"
+		done
+	} | tee -a "$tmp/failures"
 }
 
 skip() {
@@ -581,5 +583,8 @@ for page in "$MANDIR"/*.[58]; do
 done
 
 echo "1..$count"
-[ $failed -eq 0 ] || echo "# $failed of $count failed"
-[ $failed -eq 0 ]
+[ $failed -eq 0 ] && exit 0
+# Once more, as runners show the last lines of a long log only.
+echo "# $failed of $count failed:"
+sed 's/^/# /' "$tmp/failures"
+exit 1
