@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "fs.h"
 #include "keepalive/msg.h"
@@ -48,6 +49,7 @@ struct fsck {
 	bool verbose;
 	int progress_fd; /* -1: none */
 	const struct ka_msg_sink *sink;
+	FILE *out; /* for people; NULL: silent */
 	struct ka_region *rg;
 	struct ka_fs *fs;
 	struct ka_recovery recovery;
@@ -57,6 +59,12 @@ struct fsck {
 	uint64_t checked_bytes;
 	bool store; /* something has to be written */
 };
+
+/*
+ * Checks the filesystem in rg, which the caller has opened (for writing, unless
+ * mode is FSCK_NO). Leaves rg open; found and fixed tell how many. Returns the exit status.
+ */
+int fsck_check(struct fsck *f);
 
 /* Set by a signal: stop soon. */
 extern volatile sig_atomic_t fsck_cancelled;

@@ -78,12 +78,11 @@ static void report(struct fsck *f, size_t i, const char *detail, bool fix)
 	KA_AUTO_FREE char *safe = escaped(detail);
 	json_object *list, *item;
 
-	if (!f->report) {
-		printf("%s: [%d] %s: %s%s%s\n", f->path, problems[i].number, problems[i].text,
-		       safe ?: "?", fix ? ": " : "", fix ? problems[i].repair : "");
-		return;
-	}
-	if (!json_object_object_get_ex(f->report, "problems", &list))
+	if (f->out)
+		fprintf(f->out, "%s: [%d] %s: %s%s%s\n", f->path, problems[i].number,
+			problems[i].text, safe ?: "?", fix ? ": " : "",
+			fix ? problems[i].repair : "");
+	if (!f->report || !json_object_object_get_ex(f->report, "problems", &list))
 		return;
 	item = json_object_new_object();
 	json_object_object_add(item, "number", json_object_new_int(problems[i].number));
@@ -121,12 +120,12 @@ void fsck_say(struct fsck *f, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (f->report)
+	if (!f->out)
 		return;
 	va_start(ap, fmt);
-	printf("%s: ", f->path);
-	vprintf(fmt, ap);
-	putchar('\n');
+	fprintf(f->out, "%s: ", f->path);
+	vfprintf(f->out, fmt, ap);
+	putc('\n', f->out);
 	va_end(ap);
 }
 
