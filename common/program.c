@@ -3,13 +3,13 @@
 #include "program.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "keepalive/region.h"
 
 /* For the signal handler, which is given nothing. */
 static struct {
@@ -36,7 +36,7 @@ struct ka_msg_sink ka_program_sink(const char *name)
 	return (struct ka_msg_sink){.fn = print_message, .ctx = (void *)(uintptr_t)name};
 }
 
-static void on_sigbus(int sig)
+static void end_on_sigbus(int sig)
 {
 	(void)sig;
 	(void)!write(STDERR_FILENO, sigbus.text, sigbus.len);
@@ -45,7 +45,6 @@ static void on_sigbus(int sig)
 
 void ka_program_catch_sigbus(const char *name, int exit_code)
 {
-	struct sigaction sa = {.sa_handler = on_sigbus};
 	int n;
 
 	n = snprintf(sigbus.text, sizeof(sigbus.text),
@@ -54,8 +53,7 @@ void ka_program_catch_sigbus(const char *name, int exit_code)
 		     name);
 	sigbus.len = (size_t)n < sizeof(sigbus.text) ? (size_t)n : sizeof(sigbus.text) - 1;
 	sigbus.exit_code = exit_code;
-	sigemptyset(&sa.sa_mask);
-	sigaction(SIGBUS, &sa, NULL);
+	ka_region_catch_errors(end_on_sigbus);
 }
 
 void ka_program_option_error(const struct ka_msg_sink *sink, int c, char **argv,

@@ -21,8 +21,9 @@
 struct ka_msg_sink ka_program_sink(const char *name);
 
 /*
- * A memory error, or a file that somebody truncates meanwhile, comes as SIGBUS:
- * says so in one line and ends the program with exit_code. name must be static.
+ * A memory error, or a file that somebody truncates meanwhile, where nothing
+ * guards against it (ka_region_guard), comes as SIGBUS: says so in one line and
+ * ends the program with exit_code. name must be static.
  */
 void ka_program_catch_sigbus(const char *name, int exit_code);
 

@@ -357,7 +357,9 @@ static int format(struct mkfs *m, struct ka_region *rg)
 		print_plan(m, &sb);
 		return 0;
 	}
-	ka_signatures_wipe(rg, &found);
+	err = ka_signatures_wipe(rg, &found);
+	if (err)
+		return explain(m, err);
 	err = ka_fs_format(rg, &m->opts, &m->sink);
 	if (err)
 		return err;

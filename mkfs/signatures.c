@@ -177,7 +177,7 @@ int ka_signatures_find(const struct ka_region *rg, const struct ka_msg_sink *sin
 	return 0;
 }
 
-void ka_signatures_wipe(struct ka_region *rg, const struct ka_signatures *found)
+int ka_signatures_wipe(struct ka_region *rg, const struct ka_signatures *found)
 {
 	static const char zeros[4096];
 	const struct ka_signature *sig;
@@ -191,5 +191,5 @@ void ka_signatures_wipe(struct ka_region *rg, const struct ka_signatures *found)
 		ka_region_write(rg, sig->off, zeros, len);
 		ka_region_flush(rg, sig->off, len);
 	}
-	ka_region_fence(rg);
+	return ka_region_fence(rg);
 }

@@ -29,7 +29,7 @@ struct ka_signatures {
 int ka_signatures_find(const struct ka_region *rg, const struct ka_msg_sink *sink,
 		       struct ka_signatures *ret_found);
 
-/* Zeroes their magics, durably, so that nothing finds what is overwritten. */
-void ka_signatures_wipe(struct ka_region *rg, const struct ka_signatures *found);
+/* Zeroes their magics, durably, so that nothing finds what is overwritten. 0 or -KA_ERR_STORE. */
+int ka_signatures_wipe(struct ka_region *rg, const struct ka_signatures *found);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "keepalive/err.h"
@@ -83,7 +84,7 @@ int ka_ckpt_walk_next(struct ka_ckpt_walk *walk, const uint8_t **ret_data, size_
 	if (ka_get16(rec->type) != KA_REC_CKPT || ka_get64(chunk->ordinal) != walk->ordinal)
 		return -KA_ERR_CKPT_CHAIN;
 	*ret_data = (const uint8_t *)rec + ka_get32(rec->head_bytes);
-	err = ka_payload_check(&chunk->payload, *ret_data);
+	err = ka_scan_payload_check(walk->rg, rec);
 	if (err)
 		return err;
 	walk->ordinal++;
@@ -158,17 +159,19 @@ static int get_head(struct reader *r, struct ka_cursor *c)
 
 static int get_segment(struct reader *r, struct ka_cursor *c)
 {
-	uint64_t index = ka_varint_get(c), open = ka_varint_get(c), gen = ka_varint_get(c);
+	uint64_t index = ka_varint_get(c), flags = ka_varint_get(c), gen = ka_varint_get(c);
 	uint64_t used = ka_varint_get(c), writer = ka_varint_get(c), last = ka_varint_get(c);
 	struct ka_segs *segs = &r->fs->segs;
 	struct ka_seg *seg;
 
-	if (!index || index >= segs->count || segs->seg[index].state != KA_SEG_FREE || open > 1 ||
+	if (!index || index >= segs->count || segs->seg[index].state != KA_SEG_FREE ||
+	    flags & ~(uint64_t)(KA_ITEM_SEGMENT_OPEN | KA_ITEM_SEGMENT_BAD) ||
 	    used < sizeof(struct ka_segment_disk) || used > segs->bytes || used % KA_RECORD_ALIGN ||
 	    writer > UINT32_MAX || gen >= r->head.next_gen || last > r->head.seq)
 		return -KA_ERR_CKPT_ITEM;
 	seg = &segs->seg[index];
-	seg->state = open ? KA_SEG_OPEN : KA_SEG_FULL;
+	seg->state = flags & KA_ITEM_SEGMENT_OPEN ? KA_SEG_OPEN : KA_SEG_FULL;
+	atomic_store(&seg->bad, (flags & KA_ITEM_SEGMENT_BAD) != 0);
 	seg->gen = gen;
 	atomic_store(&seg->used, (uint32_t)used);
 	seg->writer = (uint32_t)writer;
@@ -411,21 +414,25 @@ static void check_links(struct ka_hnode *node, void *ctx)
 int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt_head *ret_head,
 		 struct ka_ckpt_segments *segments)
 {
+	KA_AUTO_FREE uint8_t *chunk = malloc(KA_CHUNK_MAX);
+	const uint8_t *base = ka_region_at(fs->rg, 0, 0), *data;
 	struct reader r = {.fs = fs, .bytes = ptr->bytes};
 	struct ka_ckpt_walk walk;
-	const uint8_t *data;
 	uint64_t i, segment;
 	size_t bytes;
 	int err;
 
-	err = ka_ckpt_mark(fs, ptr, segments);
+	err = chunk ? ka_ckpt_mark(fs, ptr, segments) : -ENOMEM;
 	if (err)
 		return err;
 	ka_ckpt_walk_start(&walk, fs->rg, &fs->super, ptr);
 	for (i = 0; i < ptr->chunks; i++) {
 		err = ka_ckpt_walk_next(&walk, &data, &bytes, &segment);
+		/* A copy, as the items are read while memory is taken: see ka_region_guard. */
 		if (!err)
-			err = get_chunk(&r, data, bytes);
+			err = ka_region_read(fs->rg, (uint64_t)(data - base), chunk, bytes);
+		if (!err)
+			err = get_chunk(&r, chunk, bytes);
 		if (err)
 			return err;
 	}

@@ -223,6 +223,12 @@ static void put_head(struct writer *w)
 	end_item(w, p);
 }
 
+static unsigned segment_flags(const struct ka_seg *seg)
+{
+	return (seg->state == KA_SEG_OPEN ? KA_ITEM_SEGMENT_OPEN : 0) |
+	       (atomic_load(&seg->bad) ? KA_ITEM_SEGMENT_BAD : 0);
+}
+
 static void put_segments(struct writer *w)
 {
 	struct ka_segs *segs = &w->fs->segs;
@@ -232,15 +238,17 @@ static void put_segments(struct writer *w)
 	for (i = 1; i < segs->count; i++) {
 		const struct ka_seg *seg = &segs->seg[i];
 
-		if (seg->state != KA_SEG_OPEN && seg->state != KA_SEG_FULL)
+		if (seg->state != KA_SEG_OPEN && seg->state != KA_SEG_FULL &&
+		    seg->state != KA_SEG_BAD)
 			continue;
 		p = begin_item(w, SMALL_ITEM, KA_ITEM_SEGMENT);
 		if (!p)
 			return;
 		p = ka_varint_put(p, i);
-		p = ka_varint_put(p, seg->state == KA_SEG_OPEN);
+		p = ka_varint_put(p, segment_flags(seg));
 		p = ka_varint_put(p, seg->gen);
-		p = ka_varint_put(p, atomic_load(&seg->used));
+		p = ka_varint_put(p,
+				  ka_max(atomic_load(&seg->used), sizeof(struct ka_segment_disk)));
 		p = ka_varint_put(p, seg->writer);
 		p = ka_varint_put(p, atomic_load(&seg->last_seq));
 		end_item(w, p);
@@ -364,6 +372,7 @@ int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_
 		.chunk = malloc(KA_CHUNK_MAX),
 	};
 	uint8_t *p;
+	int err;
 
 	w.err = w.chunk ? next_segment(&w) : -ENOMEM;
 	w.limit = w.err ? 0 : chunk_limit(&w);
@@ -376,7 +385,10 @@ int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_
 		end_item(&w, p);
 		flush_chunk(&w);
 	}
-	ka_region_fence(fs->rg); /* all of it before the superblock points at it */
+	err = ka_region_fence(fs->rg); /* all of it before the superblock points at it */
+	if (err)
+		ka_segs_set_bad(&fs->segs, ka_segs_index(&fs->segs, ka_region_error_off()));
+	w.err = w.err ?: err;
 	free(w.chunk);
 	/* Recovery tells by this what was opened later, so nothing later is below. */
 	atomic_store(&fs->log.gen, w.next_gen);

@@ -30,6 +30,8 @@
 /* Segments kept free for the older checkpoint to stay. */
 #define KEEP_OLD_SHARE 4
 #define KEEP_OLD_SPARE 3 /* beside those of the next checkpoint */
+/* Segments with memory errors that one checkpoint may meet. */
+#define STORE_TRIES 16
 
 void ka_fs_fail(struct ka_fs *fs, int err)
 {
@@ -61,6 +63,8 @@ void ka_fs_abandon(struct ka_fs *fs)
 	ka_log_release(&fs->log);
 	ka_segs_release(&fs->segs);
 	pthread_rwlock_destroy(&fs->op_lock);
+	pthread_mutex_destroy(&fs->damages.lock);
+	free(fs->damages.list);
 	free(fs);
 }
 
@@ -98,6 +102,7 @@ static struct ka_fs *new_fs(struct ka_region *rg, const struct ka_fs_opts *opts)
 	ka_fs_set_noatime(fs, opts->noatime);
 	ka_fs_set_nodiratime(fs, opts->nodiratime);
 	init_lock(&fs->op_lock);
+	pthread_mutex_init(&fs->damages.lock, NULL);
 	ka_index_init(&fs->index, &fs->segs);
 	return fs;
 }
@@ -112,6 +117,19 @@ static bool keep_old(const struct ka_fs *fs, uint64_t cost)
 	       fs->segs.free > ka_max(cost, atomic_load(&fs->segs.ckpt_cost)) + KEEP_OLD_SPARE;
 }
 
+/* Where memory turns out to be broken, once more elsewhere. */
+static int write_checkpoint(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr,
+			    struct ka_ckpt_segments *segments)
+{
+	unsigned tries = 0;
+	int err;
+
+	do
+		err = ka_ckpt_write(fs, ret_ptr, segments);
+	while (err == -KA_ERR_STORE && ++tries < STORE_TRIES);
+	return err;
+}
+
 int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
 {
 	struct ka_ckpt_segments segments = {0};
@@ -120,14 +138,20 @@ int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
 	bool keep;
 	int err;
 
-	err = ka_ckpt_write(fs, &ptr, &segments);
+	err = write_checkpoint(fs, &ptr, &segments);
 	if (err)
 		return err;
 	keep = keep_old(fs, segments.count);
 	sb->ckpt[1] = keep ? sb->ckpt[0] : (struct ka_ckpt_ptr){0};
 	sb->ckpt[0] = ptr;
 	sb->state = state;
-	ka_super_write(fs->rg, sb); /* from here on the new one counts */
+	err = ka_super_write(fs->rg, sb, fs->sink); /* from here on the new one counts */
+	if (err) {
+		/* Which one counts nobody can say now, so nothing is free. */
+		free(segments.index);
+		ka_fs_fail(fs, err);
+		return err;
+	}
 	ka_ckpt_segments_free(fs, &fs->ckpt[1]);
 	if (keep)
 		fs->ckpt[1] = fs->ckpt[0];
@@ -137,6 +161,7 @@ int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
 	ka_segs_covered(&fs->segs, keep ? sb->ckpt[1].seq : ptr.seq);
 	atomic_store(&fs->log.new_bytes, 0);
 	atomic_store(&fs->log.new_records, 0);
+	atomic_store(&fs->log.wants_ckpt, false);
 	return 0;
 }
 
@@ -162,7 +187,7 @@ bool ka_fs_wants_checkpoint(const struct ka_fs *fs)
 	uint64_t records = ka_max(CKPT_RECORDS_MAX, fs->index.inodes.count / 2);
 
 	return !fs->rdonly && !atomic_load(&fs->failed) &&
-	       (atomic_load(&fs->log.new_bytes) > bytes ||
+	       (atomic_load(&fs->log.wants_ckpt) || atomic_load(&fs->log.new_bytes) > bytes ||
 		atomic_load(&fs->log.new_records) > records);
 }
 
@@ -205,7 +230,7 @@ static int make_root(struct ka_fs *fs, const struct ka_format_opts *opts)
 }
 
 /* Old superblocks must not come back to life when the format is cut off. */
-static void erase_supers(struct ka_region *rg)
+static int erase_supers(struct ka_region *rg)
 {
 	static const uint8_t zeros[KA_SUPER_BYTES];
 	uint64_t bytes, capacity = ka_region_info(rg)->capacity_bytes;
@@ -213,7 +238,7 @@ static void erase_supers(struct ka_region *rg)
 	ka_region_copy(rg, 0, zeros, sizeof(zeros));
 	for (bytes = KA_SEGMENT_MIN; bytes <= ka_min(KA_SEGMENT_MAX, capacity); bytes *= 2)
 		ka_region_copy(rg, bytes - KA_SUPER_BYTES, zeros, sizeof(zeros));
-	ka_region_fence(rg);
+	return ka_region_fence(rg);
 }
 
 int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
@@ -232,9 +257,10 @@ int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
 		err = make_root(fs, opts);
 	if (!err) {
 		atomic_store(&fs->log.gen, 1);
-		erase_supers(rg);
-		err = ka_fs_store(fs, KA_STATE_CLEAN);
+		err = erase_supers(rg);
 	}
+	if (!err)
+		err = ka_fs_store(fs, KA_STATE_CLEAN);
 	if (!err)
 		err = ka_region_sync(rg);
 	ka_fs_abandon(fs);
@@ -341,7 +367,27 @@ static int start_writing(struct ka_fs *fs, bool unclean)
 		return ka_fs_store(fs, KA_STATE_MOUNTED);
 	resume_segments(fs);
 	sb->state = KA_STATE_MOUNTED;
-	ka_super_write(fs->rg, sb); /* before the first record */
+	return ka_super_write(fs->rg, sb, fs->sink); /* before the first record */
+}
+
+/* Whether media is to blame, and not in the superblock. */
+static bool is_damage(int err)
+{
+	return err <= -KA_ERR_MEMORY && err > -KA_ERR_NEED_CKPT;
+}
+
+/* The older checkpoint and the log behind it hold the same state; it is a spare for that. */
+static int load_best(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_recovery *rec,
+		     struct ka_fs **ret_fs)
+{
+	int err;
+
+	err = ka_fs_load(rg, opts, 0, rec, ret_fs);
+	if (!is_damage(err) || ka_fs_load(rg, opts, 1, rec, ret_fs))
+		return err;
+	ka_msg(opts->sink, KA_MSG_WARNING, "using the older checkpoint of '%s' instead",
+	       ka_region_info(rg)->path);
+	(*ret_fs)->damaged = true;
 	return 0;
 }
 
@@ -351,7 +397,7 @@ int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs
 	struct ka_fs *fs;
 	int err;
 
-	err = ka_fs_load(rg, opts, 0, &rec, &fs);
+	err = load_best(rg, opts, &rec, &fs);
 	if (err)
 		return err;
 	if (rec.done)
@@ -359,7 +405,7 @@ int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs
 		       "recovered from an unclean shutdown: %" PRIu64 " records replayed, %" PRIu64
 		       " torn, %" PRIu64 " lost, %" PRIu64 " orphans dropped",
 		       rec.records, rec.torn, rec.lost, rec.orphans);
-	fs->damaged = rec.lost || fs->wrong_links || (fs->super.flags & KA_SUPER_DAMAGED);
+	fs->damaged |= rec.lost || fs->wrong_links || (fs->super.flags & KA_SUPER_DAMAGED);
 	if (fs->damaged && !fs->rdonly) {
 		ka_msg(fs->sink, KA_MSG_ERROR,
 		       "'%s' is damaged: mounting it read-only; run fsck.keepalivefs",
@@ -407,6 +453,7 @@ void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 		.extents = atomic_load(&fs->index.extents.count),
 		.log_bytes = atomic_load(&fs->log.new_bytes),
 		.log_records = atomic_load(&fs->log.new_records),
+		.bad_bytes = ka_segs_bad_bytes(&fs->segs),
 		.rdonly = fs->rdonly,
 		.damaged = fs->damaged,
 	};

@@ -8,6 +8,7 @@
  *   inode.lock   several in the order of ino
  *   writer.lock  a position of the log, between ka_log_begin and ka_log_put
  *   segs.lock    leaf
+ *   damages.lock leaf
  */
 #ifndef KA_CORE_FS_H
 #define KA_CORE_FS_H
@@ -27,6 +28,13 @@ struct ka_ckpt_segments {
 	size_t capacity;
 };
 
+/* What could not be read since the mount; damage.h. */
+struct ka_damages {
+	pthread_mutex_t lock;
+	struct ka_damage *list;
+	size_t count;
+};
+
 struct ka_fs {
 	struct ka_region *rg;
 	struct ka_fs_opts opts;
@@ -42,6 +50,7 @@ struct ka_fs {
 	_Atomic bool noatime;
 	_Atomic bool nodiratime;
 	bool damaged;
+	struct ka_damages damages;
 	uint64_t wrong_links; /* link counts that loading had to correct */
 };
 

@@ -13,6 +13,12 @@
  * segments of one position only the newest may lack its end. The new header is
  * durable before the first record is stored, so a record behind a header that
  * is not whole means damage.
+ *
+ * Where the memory turns out to be broken: a record that could not be stored is
+ * covered by an END in its place, so that it cannot come back, and the position
+ * goes on in another segment. If that END cannot be stored either, recovery would
+ * take the segment for damaged: hence a checkpoint is asked for, after which it
+ * is not looked at.
  */
 #include "keepalive/log.h"
 
@@ -168,11 +174,22 @@ static void close_segment(struct ka_log *log, struct ka_writer *w)
 		ka_record_init(&end, KA_REC_END, 0, sizeof(end), left - sizeof(end), 0);
 		stamp(log, w, &end);
 		ka_log_store(log, w->addr, &end, NULL);
-		ka_region_fence(log->rg); /* before the next segment begins */
+		if (ka_region_fence(log->rg)) { /* before the next segment begins */
+			ka_segs_set_bad(log->segs, w->segment);
+			atomic_store(&log->wants_ckpt, true);
+		}
 	}
 	ka_segs_close(log->segs, w->segment, log->segs->bytes, w->last_seq);
 	w->segment = 0;
 	w->addr = w->end = 0;
+}
+
+/* Gives the segment back; with a memory error it is the last we see of it. */
+static void reject_segment(struct ka_log *log, uint64_t index, int err)
+{
+	if (err != -ENOSPC)
+		ka_segs_set_bad(log->segs, index);
+	ka_segs_free(log->segs, index);
 }
 
 int ka_log_take_segment(struct ka_log *log, enum ka_space_class cls, enum ka_seg_state state,
@@ -181,15 +198,18 @@ int ka_log_take_segment(struct ka_log *log, enum ka_space_class cls, enum ka_seg
 	uint64_t gen = atomic_fetch_add(&log->gen, 1), index;
 	int err;
 
-	err = ka_segs_alloc(log->segs, cls, state, gen, &index);
+	do {
+		err = ka_segs_alloc(log->segs, cls, state, gen, &index);
+		if (err)
+			return err;
+		if (!log->segs->seg[index].prepared)
+			err = ka_region_prepare(log->rg, index * log->segs->bytes,
+						log->segs->bytes);
+		if (err)
+			reject_segment(log, index, err);
+	} while (err && err != -ENOSPC);
 	if (err)
 		return err;
-	if (!log->segs->seg[index].prepared)
-		err = ka_region_prepare(log->rg, index * log->segs->bytes, log->segs->bytes);
-	if (err) {
-		ka_segs_free(log->segs, index);
-		return err;
-	}
 	log->segs->seg[index].prepared = true;
 	*ret_index = index;
 	*ret_gen = gen;
@@ -201,12 +221,16 @@ static int open_segment(struct ka_log *log, struct ka_writer *w, enum ka_space_c
 	uint64_t gen, index;
 	int err;
 
-	err = ka_log_take_segment(log, cls, KA_SEG_OPEN, &index, &gen);
-	if (err)
-		return err;
-	close_segment(log, w);
-	ka_log_store_header(log, index, KA_SEGMENT_LOG, gen, atomic_load(&log->seq), w);
-	ka_region_fence(log->rg); /* before its first record */
+	do {
+		err = ka_log_take_segment(log, cls, KA_SEG_OPEN, &index, &gen);
+		if (err)
+			return err;
+		close_segment(log, w);
+		ka_log_store_header(log, index, KA_SEGMENT_LOG, gen, atomic_load(&log->seq), w);
+		err = ka_region_fence(log->rg); /* before its first record */
+		if (err)
+			reject_segment(log, index, err);
+	} while (err);
 	log->segs->seg[index].writer = w->id;
 	w->segment = index;
 	w->gen = gen;
@@ -272,22 +296,30 @@ int ka_log_begin(struct ka_log *log, size_t bytes, enum ka_space_class cls, stru
 	return borrow_room(log, bytes, ret) ? err : 0;
 }
 
-void ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *head,
-		const void *payload)
+int ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *head,
+	       const void *payload)
 {
 	struct ka_writer *w = slot->writer;
 	uint32_t bytes = ka_get32(head->bytes);
+	int err;
 
 	assert(bytes <= slot->room);
 	stamp(log, w, head);
 	ka_log_store(log, w->addr, head, payload);
-	ka_region_fence(log->rg); /* the commit point */
+	err = ka_region_fence(log->rg); /* the commit point */
+	if (err) {
+		ka_segs_set_bad(log->segs, w->segment);
+		close_segment(log, w);
+		pthread_mutex_unlock(&w->lock);
+		return err;
+	}
 	w->addr += bytes;
 	log->segs->seg[w->segment].used += bytes;
 	log->segs->seg[w->segment].last_seq = w->last_seq;
 	atomic_fetch_add(&log->new_bytes, bytes);
 	atomic_fetch_add(&log->new_records, 1);
 	pthread_mutex_unlock(&w->lock);
+	return 0;
 }
 
 void ka_log_cancel(struct ka_slot *slot)

@@ -9,14 +9,14 @@
 
 /*
  * Runs fn under op_lock, and again after a checkpoint where it says
- * -KA_ERR_NEED_CKPT; fn must have undone everything then, or remember in arg
- * how far it got. modify: refused where the filesystem is read-only.
+ * -KA_ERR_NEED_CKPT, or at once where it says -KA_ERR_STORE; fn must have undone
+ * everything then, or remember in arg how far it got. modify: refused where the filesystem is read-only.
  */
 int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg);
 
 /*
  * Puts a record without payload into the log and applies it. When this fails
- * with -ENOSPC or -KA_ERR_NEED_CKPT nothing has happened.
+ * with -ENOSPC, -KA_ERR_NEED_CKPT or -KA_ERR_STORE nothing has happened.
  */
 int ka_op_commit(struct ka_fs *fs, struct ka_rec_disk *head, enum ka_space_class cls);
 

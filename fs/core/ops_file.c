@@ -135,8 +135,8 @@ static int write_record(struct ka_fs *fs, struct write_args *a, enum ka_space_cl
 	head.rec.payload.piece_bytes = ka_put32(log->piece_bytes);
 	ka_record_init(&head.rec.h, KA_REC_WRITE, kill_flags(a->inode, a->kill),
 		       write_head_bytes(log, want), want, ka_now_ns());
-	ka_log_put(log, &slot, &head.rec.h, a->buf + a->done);
-	err = ka_op_applied(fs, ka_apply_write(fs, a->inode, &head.rec, addr));
+	err = ka_log_put(log, &slot, &head.rec.h, a->buf + a->done);
+	err = err ?: ka_op_applied(fs, ka_apply_write(fs, a->inode, &head.rec, addr));
 	if (!err)
 		a->done += want;
 	return err;
@@ -255,8 +255,8 @@ static int do_fallocate(struct ka_fs *fs, void *arg)
 		err = ka_log_begin(&fs->log, sizeof(rec), cls, &slot);
 	}
 	if (!err) {
-		ka_log_put(&fs->log, &slot, &rec.h, NULL);
-		err = ka_op_applied(fs, ka_apply_space(fs, inode, &rec));
+		err = ka_log_put(&fs->log, &slot, &rec.h, NULL);
+		err = err ?: ka_op_applied(fs, ka_apply_space(fs, inode, &rec));
 	}
 	pthread_rwlock_unlock(&inode->lock);
 	return err;
@@ -382,8 +382,8 @@ static int copy_locked(struct ka_fs *fs, const struct copy_args *a)
 		err = ka_log_begin(&fs->log, sizeof(rec), KA_SPACE_NORMAL, &slot);
 	if (err)
 		return err;
-	ka_log_put(&fs->log, &slot, &rec.h, NULL);
-	return ka_op_applied(fs, ka_apply_clone(fs, a->from, a->to, &rec));
+	err = ka_log_put(&fs->log, &slot, &rec.h, NULL);
+	return err ?: ka_op_applied(fs, ka_apply_clone(fs, a->from, a->to, &rec));
 }
 
 static int do_copy(struct ka_fs *fs, void *arg)

@@ -9,10 +9,10 @@
 #include "ops.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "damage.h"
 #include "keepalive/csum.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
@@ -57,42 +57,70 @@ static int verify_piece(struct ka_fs *fs, const struct ka_payload_disk *pl, uint
 	return 0;
 }
 
+struct verify_args {
+	struct ka_fs *fs;
+	const struct ka_extent *e;
+	uint64_t addr;
+	uint64_t len;
+	enum ka_verify how;
+};
+
 /* The head of the record is validated each time: it says where the pieces lie. */
-int ka_extent_verify(struct ka_fs *fs, const struct ka_extent *e, uint64_t addr, uint64_t len,
-		     enum ka_verify how)
+static int verify(void *arg)
 {
+	const struct verify_args *a = arg;
 	const struct ka_payload_disk *pl;
 	uint64_t start, piece;
 	uint32_t i, last;
 	int err;
 
-	if (how == KA_VERIFY_NEVER)
-		return 0;
-	err = find_payload(fs, e, &pl, &start);
+	err = find_payload(a->fs, a->e, &pl, &start);
 	if (err)
 		return err;
 	piece = ka_get32(pl->piece_bytes);
-	last = (uint32_t)((addr + len - 1 - start) / piece);
-	for (i = (uint32_t)((addr - start) / piece); i <= last; i++) {
-		if (how == KA_VERIFY_FIRST && ka_segs_is_verified(&fs->segs, start + i * piece))
+	last = (uint32_t)((a->addr + a->len - 1 - start) / piece);
+	for (i = (uint32_t)((a->addr - start) / piece); i <= last; i++) {
+		if (a->how == KA_VERIFY_FIRST &&
+		    ka_segs_is_verified(&a->fs->segs, start + i * piece))
 			continue;
-		err = verify_piece(fs, pl, start, i);
+		err = verify_piece(a->fs, pl, start, i);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
+int ka_extent_verify(struct ka_fs *fs, const struct ka_extent *e, uint64_t addr, uint64_t len,
+		     enum ka_verify how)
+{
+	struct verify_args a = {.fs = fs, .e = e, .addr = addr, .len = len, .how = how};
+	int err;
+
+	if (how == KA_VERIFY_NEVER)
+		return 0;
+	err = ka_region_guard(fs->rg, verify, &a);
+	if (err == -KA_ERR_MEMORY)
+		ka_segs_set_bad(&fs->segs, ka_segs_index(&fs->segs, e->addr));
+	return err;
+}
+
 struct read_args {
 	struct ka_read *rd;
-	uint64_t off;
 	size_t size;
+	enum ka_verify how;
+	struct ka_damage damage; /* why it failed */
+	bool is_news;
 };
 
-static int add_iov(struct ka_read *rd, const void *p, size_t len, size_t at)
+/* Adds what lies at addr, or zeros where that is 0. */
+static int add_iov(const struct ka_fs *fs, struct ka_read *rd, uint64_t addr, size_t len, size_t at)
 {
+	const void *p = addr ? ka_region_at(fs->rg, addr, len) : zeros;
+
+	if (rd->staging && addr)
+		return ka_region_read(fs->rg, addr, (char *)rd->staging + at, len);
 	if (rd->staging) {
-		memcpy((char *)rd->staging + at, p, len);
+		memset((char *)rd->staging + at, 0, len);
 		return 0;
 	}
 	if (rd->count == KA_READ_IOVS)
@@ -101,12 +129,18 @@ static int add_iov(struct ka_read *rd, const void *p, size_t len, size_t at)
 	return 0;
 }
 
+static void note_damage(struct ka_fs *fs, struct read_args *a, uint64_t off, uint64_t len, int err)
+{
+	a->damage = (struct ka_damage){a->rd->inode->ino, off, len, err};
+	a->is_news |= ka_damage_note(fs, &a->damage);
+}
+
 /* Maps [off, off + size), at most to the end of the file, extent by extent. */
-static int gather(struct ka_fs *fs, const struct read_args *a)
+static int gather(struct ka_fs *fs, struct read_args *a)
 {
 	const struct ka_inode *inode = a->rd->inode;
-	const struct ka_extent *e = ka_extents_find(&inode->extents, a->off);
-	uint64_t off = a->off, end = a->off + a->rd->size, stop, addr;
+	const struct ka_extent *e = ka_extents_find(&inode->extents, a->rd->off);
+	uint64_t start = a->rd->off, off = start, end = off + a->rd->size, stop, addr;
 	int err = 0;
 
 	while (!err && off < end) {
@@ -117,19 +151,13 @@ static int gather(struct ka_fs *fs, const struct read_args *a)
 			stop = e ? ka_min(e->off, end) : end;
 			addr = 0;
 		}
-		if (!addr) {
+		if (addr)
+			err = ka_extent_verify(fs, e, addr, stop - off, a->how);
+		else
 			stop = ka_min(stop, off + sizeof(zeros));
-			err = add_iov(a->rd, zeros, stop - off, off - a->off);
-		} else {
-			err = ka_extent_verify(fs, e, addr, stop - off, fs->opts.verify);
-			if (!err)
-				err = add_iov(a->rd, ka_region_at(fs->rg, addr, stop - off),
-					      stop - off, off - a->off);
-		}
+		err = err ?: add_iov(fs, a->rd, addr, stop - off, off - start);
 		if (err && err != -E2BIG)
-			ka_msg(fs->sink, KA_MSG_ERROR,
-			       "inode %" PRIu64 ": bytes %" PRIu64 "-%" PRIu64 ": %s", inode->ino,
-			       off, stop - 1, ka_strerror(err));
+			note_damage(fs, a, off, stop - off, err);
 		off = stop;
 		if (e && off >= e->off + e->len)
 			e = ka_extents_next(e);
@@ -137,13 +165,13 @@ static int gather(struct ka_fs *fs, const struct read_args *a)
 	return err;
 }
 
-static int read_locked(struct ka_fs *fs, const struct read_args *a)
+static int read_locked(struct ka_fs *fs, struct read_args *a)
 {
 	struct ka_read *rd = a->rd;
 	uint64_t file_size = rd->inode->size;
 	int err;
 
-	rd->size = a->off < file_size ? ka_min(a->size, file_size - a->off) : 0;
+	rd->size = rd->off < file_size ? ka_min(a->size, file_size - rd->off) : 0;
 	err = gather(fs, a);
 	if (err == -E2BIG) { /* too scattered: copy it together */
 		rd->staging = malloc(rd->size);
@@ -159,7 +187,7 @@ static int read_locked(struct ka_fs *fs, const struct read_args *a)
 int ka_read_begin(struct ka_fs *fs, struct ka_file *file, uint64_t off, size_t size,
 		  struct ka_read *rd)
 {
-	struct read_args a = {.rd = rd, .off = off, .size = size};
+	struct read_args a = {.rd = rd, .size = size, .how = fs->opts.verify};
 	int err = atomic_load(&fs->failed);
 
 	if (err)
@@ -167,6 +195,7 @@ int ka_read_begin(struct ka_fs *fs, struct ka_file *file, uint64_t off, size_t s
 	if (!file->noatime)
 		ka_inode_accessed(fs, file->inode);
 	rd->inode = file->inode;
+	rd->off = off;
 	rd->count = 0;
 	rd->iov = rd->own;
 	rd->staging = NULL;
@@ -174,9 +203,24 @@ int ka_read_begin(struct ka_fs *fs, struct ka_file *file, uint64_t off, size_t s
 	atomic_fetch_add(&rd->inode->opens, 1); /* the file may be closed before the end */
 	pthread_rwlock_rdlock(&rd->inode->lock);
 	err = read_locked(fs, &a);
-	if (err)
-		ka_read_end(fs, rd);
+	if (!err)
+		return 0;
+	ka_read_end(fs, rd);
+	if (a.is_news)
+		ka_damage_tell(fs, &a.damage);
 	return err;
+}
+
+void ka_read_failed(struct ka_fs *fs, struct ka_read *rd)
+{
+	struct ka_read again = {.inode = rd->inode, .off = rd->off};
+	struct read_args a = {.rd = &again, .size = rd->size, .how = KA_VERIFY_ALWAYS};
+
+	read_locked(fs, &a);
+	free(again.staging);
+	ka_read_end(fs, rd);
+	if (a.is_news)
+		ka_damage_tell(fs, &a.damage);
 }
 
 void ka_read_end(struct ka_fs *fs, struct ka_read *rd)

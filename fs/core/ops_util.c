@@ -8,8 +8,11 @@
 #include "checkpoint.h"
 #include "keepalive/err.h"
 
-/* Two free what one keeps for the spare checkpoint; others may take it first. */
-#define CKPT_TRIES 4
+/*
+ * Two checkpoints free what one keeps for the spare; others may take it first. And
+ * segments with memory errors may be met one after the other.
+ */
+#define TRIES 4
 
 /* What a record may add to a checkpoint beside its own strings. */
 #define RECORD_GROWTH 128
@@ -18,7 +21,7 @@ int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *a
 {
 	int err, tries;
 
-	for (tries = 0; tries < CKPT_TRIES; tries++) {
+	for (tries = 0; tries < TRIES; tries++) {
 		err = atomic_load(&fs->failed);
 		if (err)
 			return err;
@@ -27,13 +30,16 @@ int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *a
 		pthread_rwlock_rdlock(&fs->op_lock);
 		err = fn(fs, arg);
 		pthread_rwlock_unlock(&fs->op_lock);
-		if (err != -KA_ERR_NEED_CKPT)
+		if (err == -KA_ERR_NEED_CKPT) {
+			err = ka_fs_checkpoint(fs);
+			if (err)
+				return err;
+			err = -ENOSPC;
+		} else if (err != -KA_ERR_STORE) {
 			return err;
-		err = ka_fs_checkpoint(fs);
-		if (err)
-			return err;
+		}
 	}
-	return -ENOSPC;
+	return err;
 }
 
 int ka_op_applied(struct ka_fs *fs, int err)
@@ -58,8 +64,8 @@ int ka_op_commit(struct ka_fs *fs, struct ka_rec_disk *head, enum ka_space_class
 	if (err)
 		return err;
 	addr = slot.addr;
-	ka_log_put(&fs->log, &slot, head, NULL);
-	return ka_op_applied(fs, ka_apply(fs, head, addr));
+	err = ka_log_put(&fs->log, &slot, head, NULL);
+	return err ?: ka_op_applied(fs, ka_apply(fs, head, addr));
 }
 
 void ka_lockset_add(struct ka_lockset *set, struct ka_inode *inode)

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 
+#include "keepalive/err.h"
 #include "keepalive/util.h"
 
 const struct ka_region_info *ka_region_info(const struct ka_region *rg)
@@ -21,27 +22,63 @@ const void *ka_region_at(const struct ka_region *rg, uint64_t off, uint64_t len)
 	return ka_range_ok(off, len, rg->info.capacity_bytes) ? rg->base + off : NULL;
 }
 
+/*
+ * Stores run under a guard. One that meets a memory error is remembered, by
+ * thread, until the fence that would have made it durable.
+ */
+static _Thread_local const struct ka_region *store_failed;
+
+struct store_args {
+	struct ka_region *rg;
+	void (*fn)(struct ka_region *rg, uint64_t off, const void *src, size_t len);
+	uint64_t off;
+	const void *src;
+	size_t len;
+};
+
+static int do_store(void *arg)
+{
+	const struct store_args *a = arg;
+
+	a->fn(a->rg, a->off, a->src, a->len);
+	return 0;
+}
+
+static void run_store(struct store_args *a)
+{
+	assert(ka_range_ok(a->off, a->len, a->rg->info.capacity_bytes));
+	if (ka_region_guard(a->rg, do_store, a))
+		store_failed = a->rg;
+}
+
 void ka_region_write(struct ka_region *rg, uint64_t off, const void *src, size_t len)
 {
-	assert(ka_range_ok(off, len, rg->info.capacity_bytes));
-	rg->ops->write(rg, off, src, len);
+	run_store(&(struct store_args){rg, rg->ops->write, off, src, len});
 }
 
 void ka_region_copy(struct ka_region *rg, uint64_t off, const void *src, size_t len)
 {
-	assert(ka_range_ok(off, len, rg->info.capacity_bytes));
-	rg->ops->copy(rg, off, src, len);
+	run_store(&(struct store_args){rg, rg->ops->copy, off, src, len});
+}
+
+static void flush(struct ka_region *rg, uint64_t off, const void *src, size_t len)
+{
+	(void)src;
+	rg->ops->flush(rg, off, len);
 }
 
 void ka_region_flush(struct ka_region *rg, uint64_t off, size_t len)
 {
-	assert(ka_range_ok(off, len, rg->info.capacity_bytes));
-	rg->ops->flush(rg, off, len);
+	run_store(&(struct store_args){rg, flush, off, NULL, len});
 }
 
-void ka_region_fence(struct ka_region *rg)
+int ka_region_fence(struct ka_region *rg)
 {
 	rg->ops->fence(rg);
+	if (store_failed != rg)
+		return 0;
+	store_failed = NULL;
+	return -KA_ERR_STORE;
 }
 
 int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len)

@@ -89,10 +89,19 @@ static void p2_fence(struct ka_region *rg)
 
 static int p2_prepare(struct ka_region *rg, uint64_t off, size_t len)
 {
+	struct stat st;
+
 	if (!madvise(rg->base + off, len, MADV_POPULATE_WRITE))
 		return 0;
-	/* EFAULT: what a store would meet as SIGBUS. Others: populating is an extra. */
-	return errno == EFAULT ? -ENOSPC : 0;
+	if (errno == EHWPOISON)
+		return -KA_ERR_MEMORY;
+	if (errno != EFAULT)
+		return 0; /* populating is an extra */
+	/* What a store would meet as SIGBUS: the end of a file, or of the room for it. */
+	if (!fstat(to_pmem2(rg)->fd, &st) && S_ISREG(st.st_mode) &&
+	    (uint64_t)st.st_size >= off + len)
+		return -ENOSPC;
+	return -KA_ERR_MEMORY;
 }
 
 static int p2_sync(struct ka_region *rg)

@@ -79,7 +79,7 @@ static bool payload_whole(const struct replay *r, const struct ka_rec_disk *rec,
 
 	if (!pl)
 		return true;
-	if (ka_payload_check(pl, (const char *)rec + ka_get32(rec->head_bytes)))
+	if (ka_scan_payload_check(r->fs->rg, rec))
 		return false;
 	pieces = ka_payload_pieces(pl);
 	for (i = 0; i < pieces; i++)
@@ -93,17 +93,17 @@ static bool payload_whole(const struct replay *r, const struct ka_rec_disk *rec,
  */
 static bool rebuild_header(const struct replay *r, uint64_t addr, struct ka_segment_info *ret)
 {
-	const struct ka_rec_disk *rec;
-	uint64_t first = addr + sizeof(struct ka_segment_disk), left;
+	uint64_t first = addr + sizeof(struct ka_segment_disk), at;
 	uint64_t gen = atomic_load(&r->fs->log.gen);
-	struct ka_rec_ident ident = {.log_id = r->fs->super.log_id};
+	const struct ka_rec_disk *rec;
+	struct ka_rec_disk begun;
+	struct ka_scan scan;
 
-	left = r->fs->segs.bytes - sizeof(struct ka_segment_disk);
-	rec = ka_region_at(r->fs->rg, first, left);
-	if (!rec)
+	if (ka_region_read(r->fs->rg, first, &begun, sizeof(begun)))
 		return false;
-	ident.gen = ka_get32(rec->gen);
-	if (ka_record_validate(rec, first, left, &ident) || ka_get64(rec->seq) <= r->ckpt_seq)
+	ka_scan_start(&scan, r->fs->rg, r->fs->super.log_id, ka_get32(begun.gen), first,
+		      addr + r->fs->segs.bytes);
+	if (ka_scan_next(&scan, &rec, &at) < 0 || ka_get64(rec->seq) <= r->ckpt_seq)
 		return false;
 	/*
 	 * What an earlier recovery dropped as torn may be there, the header over it
@@ -115,7 +115,7 @@ static bool rebuild_header(const struct replay *r, uint64_t addr, struct ka_segm
 		return false;
 	*ret = (struct ka_segment_info){
 		.kind = KA_SEGMENT_LOG,
-		.gen = (gen & ~(uint64_t)UINT32_MAX) | ident.gen,
+		.gen = (gen & ~(uint64_t)UINT32_MAX) | scan.ident.gen,
 		.open_seq = ka_get64(rec->seq) - 1,
 	};
 	return true;
@@ -132,13 +132,19 @@ static bool is_source(struct replay *r, uint64_t index, struct source *ret)
 {
 	const struct ka_seg *seg = &r->fs->segs.seg[index];
 	uint32_t bytes = r->fs->segs.bytes;
+	int err;
 
 	if (seg->state == KA_SEG_SUPER || seg->state == KA_SEG_CKPT || seg->state == KA_SEG_ABSENT)
 		return false;
 	ret->index = index;
 	ret->start = index * bytes + sizeof(struct ka_segment_disk);
 	ret->was_open = seg->state == KA_SEG_OPEN;
-	if (ka_scan_header(r->fs->rg, r->fs->super.log_id, index, bytes, &ret->info)) {
+	err = ka_scan_header(r->fs->rg, r->fs->super.log_id, index, bytes, &ret->info);
+	/* Opened since or free, nobody knows; if the checkpoint knows, it says so. */
+	if (err == -KA_ERR_MEMORY && ka_segs_set_bad(&r->fs->segs, index) &&
+	    seg->state == KA_SEG_BAD)
+		report(r, index * bytes, err, "segment that cannot be read");
+	if (err) {
 		if (!rebuild_header(r, index * bytes, &ret->info))
 			return false;
 		report(r, index * bytes, -KA_ERR_SEGMENT_HEADER, "damaged segment");
@@ -183,10 +189,10 @@ static bool was_closed(const struct replay *r, const struct source *s)
 /* Whether a record was begun at addr, and not just never reached. */
 static bool was_begun(const struct ka_scan *scan)
 {
-	const struct ka_rec_disk *rec = ka_region_at(scan->rg, scan->addr, sizeof(*rec));
+	struct ka_rec_disk rec;
 
-	return rec && ka_get64(rec->log_id) == scan->ident.log_id &&
-	       ka_get32(rec->gen) == scan->ident.gen;
+	return !ka_region_read(scan->rg, scan->addr, &rec, sizeof(rec)) &&
+	       ka_get64(rec.log_id) == scan->ident.log_id && ka_get32(rec.gen) == scan->ident.gen;
 }
 
 /* Whether nothing whole follows behind the record that was just read. */
@@ -280,16 +286,33 @@ static int by_seq(const void *a, const void *b)
 	return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
+/* The head of a record that was valid a moment ago, out of reach of memory errors. */
+static int copy_head(const struct replay *r, uint64_t addr, struct ka_rec_disk *head)
+{
+	uint32_t bytes;
+	int err;
+
+	err = ka_region_read(r->fs->rg, addr, head, sizeof(*head));
+	if (err)
+		return err;
+	bytes = ka_get32(head->head_bytes);
+	if (bytes < sizeof(*head) || bytes > KA_HEAD_MAX)
+		return -KA_ERR_RECORD_FRAME;
+	return ka_region_read(r->fs->rg, addr, head, bytes);
+}
+
 static int apply_all(struct replay *r)
 {
-	const struct ka_rec_disk *rec;
+	KA_AUTO_FREE struct ka_rec_disk *head = malloc(KA_HEAD_MAX);
 	size_t i;
 	int err;
 
+	if (!head)
+		return -ENOMEM;
 	qsort(r->found, r->count, sizeof(*r->found), by_seq);
 	for (i = 0; i < r->count; i++) {
-		rec = ka_region_at(r->fs->rg, r->found[i].addr, sizeof(*rec));
-		err = ka_apply(r->fs, rec, r->found[i].addr);
+		err = copy_head(r, r->found[i].addr, head);
+		err = err ?: ka_apply(r->fs, head, r->found[i].addr);
 		if (err == -ENOMEM)
 			return err;
 		if (err)

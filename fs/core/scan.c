@@ -4,31 +4,36 @@
 
 #include "keepalive/csum.h"
 #include "keepalive/err.h"
+#include "keepalive/util.h"
 
 /* Far more than a few thousand stale heads have, and a few milliseconds. */
 #define RESYNC_BUDGET (64ull << 20)
+/* What is passed over around a memory error: no page is smaller. */
+#define BROKEN_BYTES 4096u
 
 int ka_scan_header(const struct ka_region *rg, uint64_t log_id, uint64_t index,
 		   uint32_t segment_bytes, struct ka_segment_info *ret)
 {
-	const struct ka_segment_disk *d =
-		ka_region_at(rg, index * segment_bytes, sizeof(struct ka_segment_disk));
+	struct ka_segment_disk d;
 	uint32_t kind;
+	int err;
 
-	if (!d || ka_get32(d->magic) != KA_SEGMENT_MAGIC || ka_get64(d->log_id) != log_id ||
-	    ka_get64(d->csum) !=
-		    ka_csum((const char *)d + sizeof(d->csum), sizeof(*d) - sizeof(d->csum)))
+	err = ka_region_read(rg, index * segment_bytes, &d, sizeof(d));
+	if (err == -KA_ERR_MEMORY)
+		return err;
+	if (err || ka_get32(d.magic) != KA_SEGMENT_MAGIC || ka_get64(d.log_id) != log_id ||
+	    ka_get64(d.csum) != ka_csum((char *)&d + sizeof(d.csum), sizeof(d) - sizeof(d.csum)))
 		return -KA_ERR_SEGMENT_HEADER;
-	kind = ka_get32(d->kind);
-	if ((kind != KA_SEGMENT_LOG && kind != KA_SEGMENT_CKPT) || ka_get64(d->index) != index ||
-	    ka_get64(d->gen) >= KA_NUMBER_LIMIT / 4 || ka_get32(d->rsv))
+	kind = ka_get32(d.kind);
+	if ((kind != KA_SEGMENT_LOG && kind != KA_SEGMENT_CKPT) || ka_get64(d.index) != index ||
+	    ka_get64(d.gen) >= KA_NUMBER_LIMIT / 4 || ka_get32(d.rsv))
 		return -KA_ERR_SEGMENT_HEADER;
 	*ret = (struct ka_segment_info){
 		.kind = kind,
-		.gen = ka_get64(d->gen),
-		.open_seq = ka_get64(d->open_seq),
-		.writer = ka_get32(d->writer),
-		.prev_gen = ka_get64(d->prev_gen),
+		.gen = ka_get64(d.gen),
+		.open_seq = ka_get64(d.open_seq),
+		.writer = ka_get32(d.writer),
+		.prev_gen = ka_get64(d.prev_gen),
 	};
 	return 0;
 }
@@ -45,29 +50,52 @@ void ka_scan_start(struct ka_scan *scan, const struct ka_region *rg, uint64_t lo
 	};
 }
 
-int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint64_t *ret_addr)
-{
-	uint64_t left = scan->end - scan->addr;
+/* What runs under a guard, with its answer. */
+struct step {
+	struct ka_scan *scan;
 	const struct ka_rec_disk *rec;
+	uint64_t addr; /* where resync looks first */
+	bool found;
+};
+
+static int validate_next(void *arg)
+{
+	struct step *s = arg;
+	uint64_t addr = s->scan->addr, left = s->scan->end - addr;
+	const struct ka_rec_disk *rec = ka_region_at(s->scan->rg, addr, left);
 	int err;
 
-	if (left < sizeof(*rec))
-		return KA_SCAN_END;
-	rec = ka_region_at(scan->rg, scan->addr, left);
 	if (!rec)
 		return -KA_ERR_RECORD_FRAME;
-	err = ka_record_validate(rec, scan->addr, left, &scan->ident);
+	err = ka_record_validate(rec, addr, left, &s->scan->ident);
 	if (err)
 		return err;
-	*ret_rec = rec;
-	*ret_addr = scan->addr;
-	scan->addr += ka_get32(rec->bytes);
+	s->rec = rec;
+	s->scan->addr += ka_get32(rec->bytes);
 	return ka_get16(rec->type) == KA_REC_END ? KA_SCAN_END : 0;
 }
 
-bool ka_scan_resync(struct ka_scan *scan)
+int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint64_t *ret_addr)
 {
-	uint64_t addr = scan->addr + KA_RECORD_ALIGN, left, cost;
+	struct step s = {.scan = scan};
+	uint64_t addr = scan->addr;
+	int err;
+
+	if (scan->end - addr < sizeof(struct ka_rec_disk))
+		return KA_SCAN_END;
+	err = ka_region_guard(scan->rg, validate_next, &s);
+	if (err < 0)
+		return err;
+	*ret_rec = s.rec;
+	*ret_addr = addr;
+	return err;
+}
+
+static int search(void *arg)
+{
+	struct step *s = arg;
+	struct ka_scan *scan = s->scan;
+	uint64_t addr = s->addr, left, cost;
 	const struct ka_rec_disk *rec;
 
 	for (; scan->end - addr >= sizeof(*rec) && addr < scan->end; addr += KA_RECORD_ALIGN) {
@@ -78,13 +106,40 @@ bool ka_scan_resync(struct ka_scan *scan)
 		cost = ka_get32(rec->head_bytes);
 		if (cost > scan->budget) {
 			scan->budget = 0;
-			return false;
+			return 0;
 		}
 		scan->budget -= cost;
 		if (!ka_record_validate(rec, addr, left, &scan->ident)) {
 			scan->addr = addr;
-			return true;
+			s->found = true;
+			return 0;
 		}
 	}
-	return false;
+	return 0;
+}
+
+bool ka_scan_resync(struct ka_scan *scan)
+{
+	struct step s = {.scan = scan, .addr = scan->addr + KA_RECORD_ALIGN};
+
+	while (ka_region_guard(scan->rg, search, &s)) {
+		/* Go on behind the page that is broken. */
+		s.addr = ka_align_up(ka_max(ka_region_error_off(), s.addr) + 1, BROKEN_BYTES);
+		if (s.addr >= scan->end)
+			return false;
+	}
+	return s.found;
+}
+
+static int check_payload(void *arg)
+{
+	const struct ka_rec_disk *rec = arg;
+
+	return ka_payload_check(ka_record_payload(rec),
+				(const char *)rec + ka_get32(rec->head_bytes));
+}
+
+int ka_scan_payload_check(const struct ka_region *rg, const struct ka_rec_disk *rec)
+{
+	return ka_region_guard(rg, check_payload, (void *)rec);
 }

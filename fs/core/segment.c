@@ -59,6 +59,10 @@ void ka_segs_release(struct ka_segs *segs)
 
 static void make_free(struct ka_segs *segs, uint64_t index)
 {
+	if (atomic_load(&segs->seg[index].bad)) {
+		segs->seg[index].state = KA_SEG_BAD;
+		return;
+	}
 	segs->seg[index].state = KA_SEG_FREE;
 	segs->free++;
 	if (index < segs->hint)
@@ -82,7 +86,8 @@ static bool checkpoint_helps(const struct ka_segs *segs, enum ka_space_class cls
 	uint64_t least = cls == KA_SPACE_DELETE ? 1 : ka_max(1, atomic_load(&segs->ckpt_cost));
 
 	for (i = 1; i < segs->count && gain < least; i++)
-		if (segs->seg[i].state == KA_SEG_FULL && !atomic_load(&segs->seg[i].live))
+		if (segs->seg[i].state == KA_SEG_FULL && !atomic_load(&segs->seg[i].live) &&
+		    !atomic_load(&segs->seg[i].bad))
 			gain++;
 	return gain >= least;
 }
@@ -151,9 +156,33 @@ void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t
 void ka_segs_free(struct ka_segs *segs, uint64_t index)
 {
 	pthread_mutex_lock(&segs->lock);
-	if (segs->seg[index].state != KA_SEG_FREE)
+	if (segs->seg[index].state != KA_SEG_FREE && segs->seg[index].state != KA_SEG_BAD)
 		make_free(segs, index);
 	pthread_mutex_unlock(&segs->lock);
+}
+
+bool ka_segs_set_bad(struct ka_segs *segs, uint64_t index)
+{
+	struct ka_seg *seg = &segs->seg[index];
+	bool news;
+
+	pthread_mutex_lock(&segs->lock);
+	news = seg->state != KA_SEG_SUPER && !atomic_exchange(&seg->bad, true);
+	if (news && seg->state == KA_SEG_FREE) {
+		seg->state = KA_SEG_BAD;
+		segs->free--;
+	}
+	pthread_mutex_unlock(&segs->lock);
+	return news;
+}
+
+uint64_t ka_segs_bad_bytes(struct ka_segs *segs)
+{
+	uint64_t i, bytes = 0;
+
+	for (i = 1; i < segs->count; i++)
+		bytes += atomic_load(&segs->seg[i].bad) ? segs->bytes : 0;
+	return bytes;
 }
 
 void ka_segs_live(struct ka_segs *segs, uint64_t addr, uint64_t len)
@@ -194,6 +223,8 @@ uint64_t ka_segs_avail(struct ka_segs *segs, uint64_t *ret_free_bytes)
 	for (i = 1; i < segs->count; i++) {
 		const struct ka_seg *seg = &segs->seg[i];
 
+		if (atomic_load(&seg->bad))
+			continue;
 		if (seg->state == KA_SEG_FREE ||
 		    (seg->state == KA_SEG_FULL && !atomic_load(&seg->live)))
 			unused += segs->bytes;

@@ -127,9 +127,10 @@ int ka_super_decode(const struct ka_super_disk *d, struct ka_super *ret_sb)
 
 static int decode_at(const struct ka_region *rg, uint64_t addr, struct ka_super *ret_sb)
 {
-	const struct ka_super_disk *disk = ka_region_at(rg, addr, sizeof(*disk));
+	struct ka_super_disk disk;
+	int err = ka_region_read(rg, addr, &disk, sizeof(disk));
 
-	return disk ? ka_super_decode(disk, ret_sb) : -KA_ERR_REGION_SHORT;
+	return err ?: ka_super_decode(&disk, ret_sb);
 }
 
 static bool usable(int err)
@@ -219,7 +220,7 @@ int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 	return err;
 }
 
-static void encode(const struct ka_super *sb, uint32_t copy, struct ka_super_disk *d)
+void ka_super_encode(const struct ka_super *sb, uint32_t copy, struct ka_super_disk *d)
 {
 	int i;
 
@@ -260,20 +261,26 @@ static void encode(const struct ka_super *sb, uint32_t copy, struct ka_super_dis
 	d->csum = ka_put64(ka_csum(d, offsetof(struct ka_super_disk, csum)));
 }
 
-void ka_super_write(struct ka_region *rg, struct ka_super *sb)
+int ka_super_write(struct ka_region *rg, struct ka_super *sb, const struct ka_msg_sink *sink)
 {
-	uint32_t order[KA_SUPER_COPIES] = {!sb->copy, sb->copy}, i;
+	uint32_t order[KA_SUPER_COPIES] = {!sb->copy, sb->copy}, i, stored = 0;
 	struct ka_super_disk disk;
 
 	sb->seq++;
 	for (i = 0; i < KA_SUPER_COPIES; i++) {
 		uint64_t addr = sb->copy_addr[order[i]];
 
-		encode(sb, order[i], &disk);
+		ka_super_encode(sb, order[i], &disk);
 		ka_region_write(rg, addr, &disk, sizeof(disk));
 		ka_region_flush(rg, addr, sizeof(disk));
-		ka_region_fence(rg); /* this copy is whole before the other is touched */
+		if (!ka_region_fence(rg)) /* this copy is whole before the other is touched */
+			stored++;
+		else
+			ka_msg(sink, KA_MSG_ERROR,
+			       "superblock copy %" PRIu32 " at 0x%" PRIx64 ": %s", order[i], addr,
+			       ka_strerror(-KA_ERR_STORE));
 	}
+	return stored ? 0 : -KA_ERR_STORE;
 }
 
 int ka_super_geometry(struct ka_super *sb, uint64_t capacity_bytes, uint64_t slice_bytes)

@@ -188,6 +188,7 @@ static void reply_status(fuse_req_t req)
 {
 	struct server *sv = server_of(req);
 	struct ka_fs_status status;
+	struct ka_super_disk super;
 	struct ka_ioc_status ioc;
 
 	ka_fs_get_status(sv->fs, &status);
@@ -205,7 +206,8 @@ static void reply_status(fuse_req_t req)
 		.io_errors = atomic_load(&sv->io_errors),
 	};
 	strncpy(ioc.region_path, sv->opts.region_path, sizeof(ioc.region_path) - 1);
-	memcpy(ioc.super, ka_region_at(sv->rg, 0, sizeof(ioc.super)), sizeof(ioc.super));
+	ka_super_encode(&status.super, 0, &super);
+	memcpy(ioc.super, &super, sizeof(ioc.super));
 	fuse_reply_ioctl(req, 0, &ioc, sizeof(ioc));
 }
 

@@ -217,8 +217,11 @@ static int read_handle(fuse_req_t req, struct handle *h, size_t size, off_t off)
 	err = ka_read_begin(sv->fs, h->file, (uint64_t)off, size, &rd);
 	if (err)
 		return err;
-	fuse_reply_iov(req, rd.iov, rd.count);
-	ka_read_end(sv->fs, &rd);
+	err = fuse_reply_iov(req, rd.iov, rd.count);
+	if (err == -EFAULT || err == -EHWPOISON)
+		ka_read_failed(sv->fs, &rd);
+	else
+		ka_read_end(sv->fs, &rd);
 	return 0;
 }
 

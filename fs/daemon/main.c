@@ -152,6 +152,7 @@ static int run_server(struct opts *opts, int parent_fd)
 	int err, end_err;
 
 	umask(0); /* the kernel applies that of the caller */
+	ka_region_catch_errors(NULL);
 	shield_process();
 	loop_init(&sv.loop);
 	err = keeper_init(&sv.keeper, &sv, parent_fd);

@@ -23,6 +23,8 @@
 	X(REGION_SMALL, ENOSPC, "region is too small for a filesystem")      \
 	X(REGION_TYPE, EINVAL, "neither a regular file nor a dax device")    \
 	X(REGION_BUSY, EBUSY, "region is in use")                            \
+	X(MEMORY, EIO, "memory error")                                       \
+	X(STORE, EIO, "memory error while storing")                          \
 	X(SEGMENT_HEADER, EIO, "segment header is not valid")                \
 	X(RECORD_CSUM, EIO, "record checksum is wrong")                      \
 	X(RECORD_FRAME, EIO, "record length is impossible")                  \

@@ -379,4 +379,8 @@ enum ka_item_tag {
 	KA_ITEM_END = 'Z',
 };
 
+/* Flags of KA_ITEM_SEGMENT. */
+#define KA_ITEM_SEGMENT_OPEN 1u /* its position goes on there */
+#define KA_ITEM_SEGMENT_BAD  2u /* a memory error was met there: not to be used again */
+
 #endif

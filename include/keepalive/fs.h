@@ -88,10 +88,22 @@ struct ka_fs_status {
 	uint64_t extents;
 	uint64_t log_bytes; /* since the last checkpoint */
 	uint64_t log_records;
+	uint64_t bad_bytes; /* of segments with memory errors, which are not used any more */
 	bool rdonly;
 	bool damaged;
 };
 
 void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret);
+
+/* A range of a file that could not be read since the mount. */
+struct ka_damage {
+	uint64_t ino;
+	uint64_t off;
+	uint64_t len;
+	int err; /* negative code */
+};
+
+/* The i-th of them, in the order in which they were met. -ENOENT: there are no more. */
+int ka_fs_get_damage(struct ka_fs *fs, size_t i, struct ka_damage *ret);
 
 #endif

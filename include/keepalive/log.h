@@ -46,6 +46,8 @@ struct ka_log {
 	/* since the last checkpoint, for deciding when to make the next */
 	_Atomic uint64_t new_bytes;
 	_Atomic uint64_t new_records;
+	/* a segment could not be ended as it should: only a checkpoint makes that good */
+	_Atomic bool wants_ckpt;
 	uint32_t writers;
 	struct ka_writer writer[KA_WRITERS_MAX];
 };
@@ -64,18 +66,21 @@ void ka_log_release(struct ka_log *log);
 void ka_log_resume(struct ka_log *log, uint64_t index);
 
 /*
- * Locks a position with room for bytes. -ENOSPC, or -KA_ERR_NEED_CKPT where a
+ * Locks a position with room for bytes. Segments with memory errors are passed
+ * over. -ENOSPC, or -KA_ERR_NEED_CKPT where a
  * checkpoint would help; nothing is locked then.
  */
 int ka_log_begin(struct ka_log *log, size_t bytes, enum ka_space_class cls, struct ka_slot *ret);
 
 /*
  * Appends the record whose head is in memory; payload may be NULL where head
- * has none. Adds identity, sequence number and checksums to head. On return
- * the record is durable, and head->seq tells its number.
+ * has none. Adds identity, sequence number and checksums to head. When it
+ * returns 0 the record is durable, and head->seq tells its number. -KA_ERR_STORE:
+ * the memory is broken there, and nothing has happened; trying again will
+ * go elsewhere.
  */
-void ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *head,
-		const void *payload);
+int ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *head,
+	       const void *payload);
 
 /* Lets go of the slot without appending. */
 void ka_log_cancel(struct ka_slot *slot);

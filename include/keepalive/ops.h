@@ -51,6 +51,9 @@ void ka_forget(struct ka_fs *fs, ka_ino_t ino, uint64_t references);
 
 int ka_getattr(struct ka_fs *fs, ka_ino_t ino, struct ka_attr *ret);
 
+/* One path that leads to the inode, for messages; the caller frees it. -ENOENT: none does. */
+int ka_path_of(struct ka_fs *fs, ka_ino_t ino, char **ret_path);
+
 /* What to change: the valid bits are KA_SET_* of format.h, but for CTIME. */
 struct ka_setattr {
 	uint32_t valid;
@@ -117,6 +120,7 @@ void ka_close(struct ka_fs *fs, struct ka_file *file);
 #define KA_READ_IOVS 64
 struct ka_read {
 	struct ka_inode *inode;
+	uint64_t off;
 	size_t size;
 	int count;
 	const struct iovec *iov;
@@ -126,6 +130,12 @@ struct ka_read {
 int ka_read_begin(struct ka_fs *fs, struct ka_file *file, uint64_t off, size_t size,
 		  struct ka_read *rd);
 void ka_read_end(struct ka_fs *fs, struct ka_read *rd);
+
+/*
+ * In place of ka_read_end where somebody else, the kernel, met a memory error. Finds
+ * out where it is, notes it and tells of it, as ka_read_begin would have done.
+ */
+void ka_read_failed(struct ka_fs *fs, struct ka_read *rd);
 
 /*
  * Writes len bytes. A short count means that the rest failed. kill: the mode

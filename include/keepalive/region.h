@@ -9,6 +9,11 @@
  * after a flush of its bytes (ka_region_copy flushes by itself) and then a
  * fence by the same thread.
  *
+ * Memory can be broken: to touch poison on a DAX device, or a region file that
+ * was truncated under us, is SIGBUS. Of stores that met one the next fence tells.
+ * Reads go through ka_region_guard or ka_region_read where an error is to be one,
+ * and not the end of the program.
+ *
  * Locks: none. Callers see to it that no two threads store to the same bytes.
  */
 #ifndef KEEPALIVE_REGION_H
@@ -76,12 +81,36 @@ void ka_region_write(struct ka_region *rg, uint64_t off, const void *src, size_t
 void ka_region_copy(struct ka_region *rg, uint64_t off, const void *src, size_t len);
 
 void ka_region_flush(struct ka_region *rg, uint64_t off, size_t len);
-void ka_region_fence(struct ka_region *rg);
+
+/*
+ * 0, or -KA_ERR_STORE where a store, flush or copy of this thread since its last
+ * fence met a memory error: at least one byte was not stored.
+ */
+int ka_region_fence(struct ka_region *rg);
+
+/*
+ * From now on SIGBUS in this process is a memory error of a region, or else
+ * goes to fallback (which may be NULL, and may return) and then ends the process.
+ */
+void ka_region_catch_errors(void (*fallback)(int sig));
+
+/*
+ * Calls fn, which reads the region through pointers into it. What fn answers, or
+ * -KA_ERR_MEMORY: it was left in the middle, at a memory error. So it must not
+ * take locks or memory, and what it has written must not matter then.
+ */
+int ka_region_guard(const struct ka_region *rg, int (*fn)(void *arg), void *arg);
+
+/* Copies bytes out. 0, -KA_ERR_MEMORY, or -KA_ERR_REGION_SHORT outside of it. */
+int ka_region_read(const struct ka_region *rg, uint64_t off, void *dst, size_t len);
+
+/* Where in the region this thread met its last memory error. */
+uint64_t ka_region_error_off(void);
 
 /*
  * Makes sure that stores to these bytes will find memory, all at once, which is
  * several times faster than page by page. -ENOSPC where a file region has no
- * room on its own filesystem: without this the store would end in SIGBUS.
+ * room on its own filesystem; -KA_ERR_MEMORY where the memory is broken or cut off.
  */
 int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len);
 

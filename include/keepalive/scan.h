@@ -24,7 +24,7 @@ struct ka_segment_info {
 	uint64_t prev_gen; /* of the position's segment before; 0: none */
 };
 
-/* 0, or -KA_ERR_SEGMENT_HEADER for what is no header of this filesystem. */
+/* 0, -KA_ERR_MEMORY, or -KA_ERR_SEGMENT_HEADER for what is no header of this filesystem. */
 int ka_scan_header(const struct ka_region *rg, uint64_t log_id, uint64_t index,
 		   uint32_t segment_bytes, struct ka_segment_info *ret);
 
@@ -43,8 +43,8 @@ void ka_scan_start(struct ka_scan *scan, const struct ka_region *rg, uint64_t lo
 		   uint64_t addr, uint64_t end);
 
 /*
- * The next record and its address. 0; KA_SCAN_END; or -KA_ERR_RECORD_* where
- * no valid record lies at scan->addr, which stays.
+ * The next record and its address. 0; KA_SCAN_END; or -KA_ERR_RECORD_* or
+ * -KA_ERR_MEMORY where no valid record lies at scan->addr, which stays.
  */
 int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint64_t *ret_addr);
 
@@ -53,6 +53,9 @@ int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint6
  * is none, or (scan->budget is 0 then) the media keeps it busy on purpose.
  */
 bool ka_scan_resync(struct ka_scan *scan);
+
+/* Checks the payload of such a record, which has one. 0, -KA_ERR_PAYLOAD_CSUM or -KA_ERR_MEMORY. */
+int ka_scan_payload_check(const struct ka_region *rg, const struct ka_rec_disk *rec);
 
 /* The payload of a record that ka_scan_next gave out. */
 static inline uint64_t ka_scan_payload_addr(const struct ka_rec_disk *rec, uint64_t addr)

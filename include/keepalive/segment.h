@@ -5,6 +5,7 @@
  * A segment is free, open (a writer appends to it), full, or part of a
  * checkpoint. A full one becomes free when no byte in it is live and no
  * record in it is needed for replay, that is, when a checkpoint covers it.
+ * One with a memory error in it is bad: it is used no more once it is empty.
  *
  * It also remembers which pieces of payload have been verified since the
  * mount: a bit for each 64 bytes of region, as no two pieces begin closer.
@@ -30,6 +31,7 @@ enum ka_seg_state {
 	KA_SEG_FULL,
 	KA_SEG_CKPT,
 	KA_SEG_ABSENT, /* beyond the boundary */
+	KA_SEG_BAD,    /* nothing in it, and never to be used again */
 };
 
 struct ka_seg {
@@ -38,6 +40,7 @@ struct ka_seg {
 	_Atomic uint32_t used;	   /* bytes from its start; meaningful while open or full */
 	uint32_t writer;	   /* while open */
 	bool prepared;		   /* its memory was prepared since the mount */
+	_Atomic bool bad;	   /* a memory error was met in it */
 	uint64_t gen;		   /* of its present use */
 	_Atomic uint64_t last_seq; /* the newest record in it */
 };
@@ -91,7 +94,13 @@ int ka_segs_check(struct ka_segs *segs, enum ka_space_class cls);
 /* An open segment is done. */
 void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t last_seq);
 
-/* Back to free, whatever it was. */
+/* A memory error was met there: not to be used again. Tells whether that is news. */
+bool ka_segs_set_bad(struct ka_segs *segs, uint64_t index);
+
+/* Bytes of segments that are bad, those with live data in them too. */
+uint64_t ka_segs_bad_bytes(struct ka_segs *segs);
+
+/* Back to free, whatever it was; or out of use, where it is bad. */
 void ka_segs_free(struct ka_segs *segs, uint64_t index);
 
 /* [addr, addr + len) came to life, or died. It lies within one segment. */

@@ -75,8 +75,15 @@ int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 /* Decodes and validates one copy that lies at addr. Silent. */
 int ka_super_decode(const struct ka_super_disk *disk, struct ka_super *ret_sb);
 
-/* Stores sb to both copies with the next sequence number. Durable on return. */
-void ka_super_write(struct ka_region *rg, struct ka_super *sb);
+/*
+ * Stores sb to both copies with the next sequence number. Durable on return. With
+ * a memory error at one of them the other has to do, which sink is told.
+ * -KA_ERR_STORE: neither could be stored.
+ */
+int ka_super_write(struct ka_region *rg, struct ka_super *sb, const struct ka_msg_sink *sink);
+
+/* The bytes of this copy. */
+void ka_super_encode(const struct ka_super *sb, uint32_t copy, struct ka_super_disk *ret_disk);
 
 /*
  * Fills in the geometry for capacity bytes: segment size, slices, copies; the

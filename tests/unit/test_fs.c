@@ -258,14 +258,14 @@ static void test_features(void **state)
 	memfs_close(&m);
 	sb = super_of(&m);
 	sb.feature_ro_compat = 1;
-	ka_super_write(m.rg, &sb);
+	assert_ok(ka_super_write(m.rg, &sb, NULL));
 	assert_err(memfs_try_open(&m), -KA_ERR_SUPER_RO_FEATURE);
 	m.opts.rdonly = true;
 	memfs_open(&m);
 	assert_true(memfs_lookup(m.fs, KA_ROOT_INO, "file"));
 	memfs_close(&m);
 	sb.feature_incompat = 2;
-	ka_super_write(m.rg, &sb);
+	assert_ok(ka_super_write(m.rg, &sb, NULL));
 	assert_err(memfs_try_open(&m), -KA_ERR_SUPER_FEATURE);
 	memfs_release(&m);
 }
@@ -282,7 +282,7 @@ static void test_damaged_flag(void **state)
 	memfs_close(&m);
 	sb = super_of(&m);
 	sb.flags |= KA_SUPER_DAMAGED;
-	ka_super_write(m.rg, &sb);
+	assert_ok(ka_super_write(m.rg, &sb, NULL));
 	memfs_open(&m);
 	ka_fs_get_status(m.fs, &st);
 	assert_true(st.damaged && st.rdonly);

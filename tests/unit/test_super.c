@@ -89,7 +89,7 @@ static void test_round_trip(void **state)
 	struct ka_super_report report;
 
 	(void)state;
-	ka_super_write(rg, &sb);
+	assert_ok(ka_super_write(rg, &sb, NULL));
 	assert_int_equal(sb.seq, 42);
 	assert_ok(ka_super_read(rg, NULL, &report, &back));
 	assert_super_equal(&sb, &back);
@@ -109,7 +109,7 @@ static void make_disk(struct ka_super_disk *disk)
 	uint8_t *mem = calloc(1, CAPACITY);
 	struct ka_region *rg = region_of(mem, CAPACITY);
 
-	ka_super_write(rg, &sb);
+	assert_ok(ka_super_write(rg, &sb, NULL));
 	memcpy(disk, mem, sizeof(*disk));
 	ka_region_close(rg);
 	free(mem);
@@ -290,11 +290,11 @@ static void test_copies(void **state)
 	copy[0] = (void *)mem;
 	copy[1] = (void *)(mem + sb.copy_addr[1]);
 	for (newer = 0; newer < 2; newer++) {
-		ka_super_write(rg, &sb);
+		assert_ok(ka_super_write(rg, &sb, NULL));
 		memcpy(&old[0], copy[0], sizeof(old[0]));
 		memcpy(&old[1], copy[1], sizeof(old[1]));
 		sb.mounts++;
-		ka_super_write(rg, &sb);
+		assert_ok(ka_super_write(rg, &sb, NULL));
 		memcpy(copy[!newer], &old[!newer], sizeof(old[0]));
 		assert_ok(ka_super_read(rg, NULL, &report, &back));
 		assert_super_equal(&back, &sb);
@@ -333,7 +333,7 @@ static void test_second_copy_alone(void **state)
 		struct ka_super sb = example(bytes), back;
 		struct ka_super_report report;
 
-		ka_super_write(rg, &sb);
+		assert_ok(ka_super_write(rg, &sb, NULL));
 		memset(mem, 0xee, sizeof(struct ka_super_disk));
 		assert_ok(ka_super_read(rg, NULL, &report, &back));
 		assert_super_equal(&sb, &back);
@@ -357,7 +357,7 @@ static void test_messages(void **state)
 	assert_err(ka_super_read(rg, &msgs.sink, NULL, &back), -KA_ERR_NOT_KEEPALIVE);
 	assert_true(test_messages_have(&msgs, "'memory' is not a keepalivefs region"));
 
-	ka_super_write(rg, &sb);
+	assert_ok(ka_super_write(rg, &sb, NULL));
 	shorter = region_of(mem, CAPACITY - 4096);
 	assert_err(ka_super_read(shorter, &msgs.sink, NULL, &back), -KA_ERR_REGION_SHORT);
 	assert_true(test_messages_have(&msgs, "truncated"));
@@ -375,7 +375,7 @@ static void test_messages(void **state)
 	assert_true(test_messages_have(&msgs, "disk version 9"));
 	assert_int_equal(msgs.errors, 2);
 
-	ka_super_write(rg, &sb);
+	assert_ok(ka_super_write(rg, &sb, NULL));
 	disk->feature_ro_compat = ka_put64(2);
 	disk->super_seq = ka_put64(1000);
 	seal(disk);
@@ -430,7 +430,7 @@ static void test_torn_update(void **state)
 
 	(void)state;
 	assert_ok(cut_region_open(KA_CAPACITY_MIN, &rg));
-	ka_super_write(rg, &sb);
+	assert_ok(ka_super_write(rg, &sb, NULL));
 	cut_region_watch(rg, check_torn, &t);
 	for (i = 0; i < 5; i++) {
 		t.old = sb;
@@ -440,7 +440,7 @@ static void test_torn_update(void **state)
 		t.new = sb;
 		t.new.seq++;
 		fences = cut_region_fences(rg);
-		ka_super_write(rg, &sb);
+		assert_ok(ka_super_write(rg, &sb, NULL));
 		assert_int_equal(cut_region_fences(rg) - fences, 2);
 		t.olds = 0;
 		check_torn(&t, rg, 0); /* it returned: the new one, for good */
@@ -463,7 +463,7 @@ static void test_torn_update_of_one(void **state)
 	(void)state;
 	for (bad = 0; bad < 2; bad++) {
 		assert_ok(cut_region_open(KA_CAPACITY_MIN, &rg));
-		ka_super_write(rg, &sb);
+		assert_ok(ka_super_write(rg, &sb, NULL));
 		ka_region_write(rg, sb.copy_addr[bad] + 16, &zero, 1);
 		ka_region_write(rg, sb.copy_addr[bad] + 200, "damage", 6);
 		ka_region_flush(rg, sb.copy_addr[bad], 4096);
@@ -474,7 +474,7 @@ static void test_torn_update_of_one(void **state)
 		t.new.seq++;
 		read.mounts++;
 		cut_region_watch(rg, check_torn, &t);
-		ka_super_write(rg, &read);
+		assert_ok(ka_super_write(rg, &read, NULL));
 		ka_region_close(rg);
 	}
 	free(t.image);
