@@ -12,15 +12,17 @@
 #define CTL_NAME "keepalivectl"
 
 /* Exit codes. */
-#define CTL_OK	   0
-#define CTL_FAILED 1
-#define CTL_USAGE  2
+#define CTL_OK	    0
+#define CTL_FAILED  1
+#define CTL_USAGE   2
+#define CTL_DAMAGED 4
 
 struct ctl_args {
 	const struct ka_msg_sink *sink;
 	const char *target; /* the only operand */
 	bool json;
 	bool records;
+	const char *share; /* as given, or NULL */
 };
 
 struct ctl_command {
@@ -34,6 +36,7 @@ struct ctl_command {
 
 extern const struct ctl_command ctl_status;
 extern const struct ctl_command ctl_dump;
+extern const struct ctl_command ctl_scrub;
 
 /* "clean", "mounted", "sealed": as the superblock says. */
 const char *ctl_state_name(enum ka_super_state state);

@@ -184,3 +184,32 @@ void emit_print(struct json_object *obj)
 							 JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(obj);
 }
+
+struct json_object *emit_damage(const struct ka_ioc_damage *d)
+{
+	struct json_object *obj = json_object_new_object();
+	struct emit e = {.obj = obj};
+
+	if (d->path[0])
+		emit_bytes(&e, "path", d->path, strlen(d->path));
+	else
+		emit_text(&e, "path", NULL);
+	emit_u64(&e, "inode", d->ino);
+	emit_u64(&e, "offset", d->off);
+	emit_u64(&e, "length", d->len);
+	emit_text(&e, "reason", d->reason);
+	return obj;
+}
+
+void emit_damage_line(const struct ka_ioc_damage *d)
+{
+	if (d->path[0])
+		ka_program_print_bytes(stdout, d->path, strlen(d->path));
+	else
+		printf("<inode %" PRIu64 ">", d->ino);
+	if (d->ino)
+		printf(": bytes %" PRIu64 "-%" PRIu64, d->off, d->off + d->len - 1);
+	else
+		printf(" at 0x%" PRIx64, d->off);
+	printf(": %s\n", d->reason);
+}

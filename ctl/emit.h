@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "keepalive/ioctl.h"
+
 struct emit {
 	struct json_object *obj; /* values become members of it; NULL: to stdout */
 	bool lines;		 /* stdout: one value a line; else " key=value" */
@@ -32,6 +34,10 @@ void emit_uuid(struct emit *e, const char *key, const uint8_t uuid[16]);
 /* ns since 1970; 0 is never: null in JSON. */
 void emit_time(struct emit *e, const char *key, int64_t ns);
 void emit_time_sec(struct emit *e, const char *key, int64_t sec, uint32_t nsec);
+
+/* What cannot be read: as an object, and as a line on stdout. */
+struct json_object *emit_damage(const struct ka_ioc_damage *d);
+void emit_damage_line(const struct ka_ioc_damage *d);
 
 /* "2025-11-21 02:18:00 +0100", or "never"; returns buf. */
 char *emit_local_time(char buf[40], int64_t ns);

@@ -10,6 +10,7 @@
 static const struct ctl_command *const commands[] = {
 	&ctl_status,
 	&ctl_dump,
+	&ctl_scrub,
 };
 
 static const char help[] =
@@ -17,13 +18,14 @@ static const char help[] =
 	"Look at keepalivefs filesystems.\n"
 	"\n"
 	"Commands:\n"
-	"  status TARGET  what a mounted filesystem, or a region, holds and how it is\n"
-	"  dump REGION    the structures in a region, readable\n"
+	"  status TARGET     what a mounted filesystem, or a region, holds and how it is\n"
+	"  dump REGION       the structures in a region, readable\n"
+	"  scrub MOUNTPOINT  read everything and verify every checksum\n"
 	"\n"
-	"  -h, --help     print this help; after a command: the help of that command\n"
-	"  -V, --version  print the version\n"
+	"  -h, --help        print this help; after a command: the help of that command\n"
+	"  -V, --version     print the version\n"
 	"\n"
-	"Exit status: 0 done, 1 failed, 2 wrong usage. See keepalivectl(8).\n";
+	"Exit status: 0 done, 1 failed, 2 wrong usage, 4 damage was found. See keepalivectl(8).\n";
 
 const char *ctl_state_name(enum ka_super_state state)
 {
@@ -52,6 +54,9 @@ static int parse_command(const struct ctl_command *cmd, int argc, char **argv,
 			break;
 		case 'r':
 			args->records = true;
+			break;
+		case 's':
+			args->share = optarg;
 			break;
 		case 'h':
 			fputs(cmd->help, stdout);

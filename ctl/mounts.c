@@ -46,6 +46,20 @@ int mount_ask(const char *dir, struct mount_status *ret)
 	return usable(ka_super_decode(&disk, &ret->super)) ? 0 : -EPROTO;
 }
 
+void mount_explain(const struct ka_msg_sink *sink, const char *dir, int err)
+{
+	if (err == -ENOTTY)
+		ka_msg(sink, KA_MSG_ERROR, "'%s' is a directory, but not of a keepalivefs", dir);
+	else if (err == -ENOTCONN)
+		ka_msg(sink, KA_MSG_ERROR,
+		       "the daemon behind '%s' is gone; unmount it, then mount it again", dir);
+	else if (err == -EPROTO)
+		ka_msg(sink, KA_MSG_ERROR,
+		       "the daemon behind '%s' is of another version than this program", dir);
+	else
+		ka_msg(sink, KA_MSG_ERROR, "cannot ask '%s': %s", dir, ka_strerror(err));
+}
+
 /* mountinfo writes blanks and the like as \ooo. */
 static void unescape(char *s)
 {

@@ -18,6 +18,9 @@ struct mount_status {
 /* Asks the filesystem mounted at dir. 0 or -errno; -ENOTTY: no keepalivefs. */
 int mount_ask(const char *dir, struct mount_status *ret);
 
+/* Says why mount_ask failed with err. */
+void mount_explain(const struct ka_msg_sink *sink, const char *dir, int err);
+
 /* The mount point of the filesystem with this device number; to be freed, or NULL. */
 char *mount_point_of(dev_t dev);
 

@@ -4,11 +4,14 @@
  * filesystem, from its daemon where there is one, else from its region.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <uuid/uuid.h>
 
 #include "config.h"
@@ -19,6 +22,10 @@
 #include "keepalive/util.h"
 #include "mounts.h"
 #include "program.h"
+
+/* How long a daemon on its way out is waited for. */
+#define LEAVING_MS    10000
+#define LEAVING_TRIES 1000
 
 struct status {
 	struct mount_status m; /* without a daemon: filled in from the region */
@@ -44,31 +51,14 @@ static void from_daemon(struct status *st)
 	st->in_use = true;
 }
 
-static int explain_mount(const struct ctl_args *args, int err)
-{
-	if (err == -ENOTTY)
-		ka_msg(args->sink, KA_MSG_ERROR, "'%s' is a directory, but not of a keepalivefs",
-		       args->target);
-	else if (err == -ENOTCONN)
-		ka_msg(args->sink, KA_MSG_ERROR,
-		       "the daemon behind '%s' is gone; unmount it, then mount it again",
-		       args->target);
-	else if (err == -EPROTO)
-		ka_msg(args->sink, KA_MSG_ERROR,
-		       "the daemon behind '%s' is of another version than this program",
-		       args->target);
-	else
-		ka_msg(args->sink, KA_MSG_ERROR, "cannot ask '%s': %s", args->target,
-		       ka_strerror(err));
-	return err;
-}
-
 static int ask_mount(const struct ctl_args *args, dev_t dev, struct status *st)
 {
 	int err = mount_ask(args->target, &st->m);
 
-	if (err)
-		return explain_mount(args, err);
+	if (err) {
+		mount_explain(args->sink, args->target, err);
+		return err;
+	}
 	from_daemon(st);
 	st->mount_point = mount_point_of(dev);
 	return 0;
@@ -102,9 +92,27 @@ static void read_figures(const struct ctl_args *args, struct ka_region *rg, stru
 	st->m.ioc.avail_bytes = figures.avail_bytes;
 	st->m.ioc.files = figures.files;
 	st->m.ioc.extents = figures.extents;
+	st->m.ioc.bad_bytes = figures.bad_bytes;
 	st->m.ioc.log_bytes = figures.log_bytes;
 	st->m.ioc.log_records = figures.log_records;
 	st->has_figures = true;
+}
+
+/* Whether somebody has the region, waiting for a daemon that is about to leave. */
+static bool is_used(const char *path)
+{
+	const struct timespec pause = {.tv_nsec = LEAVING_MS * 1000000l / LEAVING_TRIES};
+	bool used = false, served = false;
+	int tries;
+
+	for (tries = 0; tries < LEAVING_TRIES; tries++) {
+		if (ka_region_in_use(path, &used) || !used)
+			return false;
+		if (ka_region_is_served(path, &served) || served)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return true;
 }
 
 static int read_region(const struct ctl_args *args, struct status *st)
@@ -115,11 +123,10 @@ static int read_region(const struct ctl_args *args, struct status *st)
 	err = ka_region_open(args->target, 0, args->sink, &rg);
 	if (err)
 		return err;
+	st->in_use = is_used(args->target);
 	err = ka_super_read(rg, args->sink, NULL, &st->m.super);
 	if (err == -KA_ERR_SUPER_RO_FEATURE)
 		err = 0;
-	if (!err && ka_region_in_use(args->target, &st->in_use))
-		st->in_use = false;
 	if (!err && !st->in_use)
 		read_figures(args, rg, st);
 	ka_region_close(rg);
@@ -191,6 +198,7 @@ static void json_fs(struct json_object *root, const struct status *st)
 	emit_figure(&e, st, "avail_bytes", ioc->avail_bytes);
 	emit_figure(&e, st, "files", ioc->files);
 	emit_figure(&e, st, "extents", ioc->extents);
+	emit_u64(&e, "bad_bytes", ioc->bad_bytes);
 	emit_bool(&e, "damaged", ioc->damaged || st->m.super.flags & KA_SUPER_DAMAGED);
 	e.obj = child(root, "mount");
 	if (st->mount_point)
@@ -200,6 +208,46 @@ static void json_fs(struct json_object *root, const struct status *st)
 	emit_u64(&e, "count", st->m.super.mounts);
 	emit_bool(&e, "read_only", ioc->rdonly);
 	emit_u64(&e, "io_errors", ioc->io_errors);
+}
+
+/* Calls fn for what could not be read since the mount, in the order in which it was met. */
+static void each_damage(const struct status *st,
+			void (*fn)(void *ctx, const struct ka_ioc_damage *d), void *ctx)
+{
+	KA_AUTO_CLOSE int fd = -1;
+	struct ka_ioc_damage d;
+	uint64_t i;
+
+	if (!st->mount_point)
+		return;
+	fd = open(st->mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (i = 0; fd >= 0; i++) {
+		d.index = i;
+		if (ioctl(fd, KA_IOC_GET_DAMAGE, &d))
+			return; /* no more, or not for this user */
+		d.path[sizeof(d.path) - 1] = 0;
+		d.reason[sizeof(d.reason) - 1] = 0;
+		fn(ctx, &d);
+	}
+}
+
+static void add_damage(void *ctx, const struct ka_ioc_damage *d)
+{
+	json_object_array_add(ctx, emit_damage(d));
+}
+
+static void json_damage(struct json_object *root, const struct status *st)
+{
+	struct json_object *list = json_object_new_array();
+
+	each_damage(st, add_damage, list);
+	json_object_object_add(root, "damage", list);
+}
+
+static void show_damage(void *ctx, const struct ka_ioc_damage *d)
+{
+	(void)ctx;
+	emit_damage_line(d);
 }
 
 static void json_history(struct json_object *root, const struct status *st)
@@ -237,6 +285,7 @@ static void print_json(const struct status *st)
 	json_region(root, st);
 	json_fs(root, st);
 	json_history(root, st);
+	json_damage(root, st);
 	emit_print(root);
 }
 
@@ -305,6 +354,9 @@ static void print_human(const struct status *st)
 	printf("%-18s %" PRIu64 "\n", "Mounts:", sb->mounts);
 	if (st->m.ioc.io_errors)
 		printf("%-18s %" PRIu64 "\n", "Failed reads:", st->m.ioc.io_errors);
+	if (st->m.ioc.bad_bytes)
+		print_size("Bad memory:", st->m.ioc.bad_bytes);
+	each_damage(st, show_damage, NULL);
 }
 
 static int run_status(const struct ctl_args *args)
@@ -319,7 +371,7 @@ static int run_status(const struct ctl_args *args)
 	if (!err && S_ISDIR(target.st_mode))
 		err = ask_mount(args, target.st_dev, st);
 	else if (err == -ENOTCONN)
-		explain_mount(args, err);
+		mount_explain(args->sink, args->target, err);
 	else
 		err = ask_region(args, st);
 	if (!err && args->json)

@@ -387,7 +387,7 @@ int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_
 	}
 	err = ka_region_fence(fs->rg); /* all of it before the superblock points at it */
 	if (err)
-		ka_segs_set_bad(&fs->segs, ka_segs_index(&fs->segs, ka_region_error_off()));
+		ka_log_broken(&fs->log, ka_segs_index(&fs->segs, ka_region_error_off()));
 	w.err = w.err ?: err;
 	free(w.chunk);
 	/* Recovery tells by this what was opened later, so nothing later is below. */

@@ -19,7 +19,8 @@ static bool extend(struct ka_damage *d, const struct ka_damage *with, bool *ret_
 {
 	uint64_t end = d->off + d->len, with_end = with->off + with->len;
 
-	if (d->ino != with->ino || d->err != with->err || with->off > end || d->off > with_end)
+	if (d->what != with->what || d->ino != with->ino || d->err != with->err ||
+	    with->off > end || d->off > with_end)
 		return false;
 	*ret_news = with->off < d->off || with_end > end;
 	d->off = ka_min(d->off, with->off);
@@ -50,6 +51,11 @@ void ka_damage_tell(struct ka_fs *fs, const struct ka_damage *d)
 {
 	KA_AUTO_FREE char *path = NULL;
 
+	if (d->what) {
+		ka_msg(fs->sink, KA_MSG_ERROR, "%s at 0x%" PRIx64 " is damaged: %s", d->what,
+		       d->off, ka_strerror(d->err));
+		return;
+	}
 	if (ka_path_of(fs, d->ino, &path))
 		path = NULL;
 	ka_msg(fs->sink, KA_MSG_ERROR,

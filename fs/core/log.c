@@ -163,6 +163,18 @@ static void stamp(struct ka_log *log, struct ka_writer *w, struct ka_rec_disk *h
 	head->seq = ka_put64(w->last_seq);
 }
 
+void ka_log_broken(struct ka_log *log, uint64_t index)
+{
+	uint64_t i, bytes = log->segs->bytes;
+
+	if (!ka_segs_set_bad(log->segs, index))
+		return;
+	/* The reserve may have gone with it: that has to be known before it is used up. */
+	for (i = 1; i < log->segs->count; i++)
+		if (!ka_region_exists(log->rg, i * bytes, bytes))
+			ka_segs_set_bad(log->segs, i);
+}
+
 static void close_segment(struct ka_log *log, struct ka_writer *w)
 {
 	uint64_t left = w->end - w->addr;
@@ -175,7 +187,7 @@ static void close_segment(struct ka_log *log, struct ka_writer *w)
 		stamp(log, w, &end);
 		ka_log_store(log, w->addr, &end, NULL);
 		if (ka_region_fence(log->rg)) { /* before the next segment begins */
-			ka_segs_set_bad(log->segs, w->segment);
+			ka_log_broken(log, w->segment);
 			atomic_store(&log->wants_ckpt, true);
 		}
 	}
@@ -188,7 +200,7 @@ static void close_segment(struct ka_log *log, struct ka_writer *w)
 static void reject_segment(struct ka_log *log, uint64_t index, int err)
 {
 	if (err != -ENOSPC)
-		ka_segs_set_bad(log->segs, index);
+		ka_log_broken(log, index);
 	ka_segs_free(log->segs, index);
 }
 
@@ -308,7 +320,7 @@ int ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *hea
 	ka_log_store(log, w->addr, head, payload);
 	err = ka_region_fence(log->rg); /* the commit point */
 	if (err) {
-		ka_segs_set_bad(log->segs, w->segment);
+		ka_log_broken(log, w->segment);
 		close_segment(log, w);
 		pthread_mutex_unlock(&w->lock);
 		return err;

@@ -100,7 +100,7 @@ int ka_extent_verify(struct ka_fs *fs, const struct ka_extent *e, uint64_t addr,
 		return 0;
 	err = ka_region_guard(fs->rg, verify, &a);
 	if (err == -KA_ERR_MEMORY)
-		ka_segs_set_bad(&fs->segs, ka_segs_index(&fs->segs, e->addr));
+		ka_log_broken(&fs->log, ka_segs_index(&fs->segs, e->addr));
 	return err;
 }
 
@@ -131,7 +131,8 @@ static int add_iov(const struct ka_fs *fs, struct ka_read *rd, uint64_t addr, si
 
 static void note_damage(struct ka_fs *fs, struct read_args *a, uint64_t off, uint64_t len, int err)
 {
-	a->damage = (struct ka_damage){a->rd->inode->ino, off, len, err};
+	a->damage =
+		(struct ka_damage){.ino = a->rd->inode->ino, .off = off, .len = len, .err = err};
 	a->is_news |= ka_damage_note(fs, &a->damage);
 }
 

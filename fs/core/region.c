@@ -87,6 +87,11 @@ int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len)
 	return rg->ops->prepare(rg, off, len);
 }
 
+bool ka_region_exists(struct ka_region *rg, uint64_t off, size_t len)
+{
+	return !rg->ops->exists || rg->ops->exists(rg, off, len);
+}
+
 int ka_region_sync(struct ka_region *rg)
 {
 	return rg->ops->sync(rg);

@@ -13,6 +13,7 @@ struct ka_region_ops {
 	void (*flush)(struct ka_region *rg, uint64_t off, size_t len);
 	void (*fence)(struct ka_region *rg);
 	int (*prepare)(struct ka_region *rg, uint64_t off, size_t len);
+	bool (*exists)(struct ka_region *rg, uint64_t off, size_t len); /* NULL: always */
 	int (*sync)(struct ka_region *rg);
 	void (*leaving)(struct ka_region *rg);
 	void (*close)(struct ka_region *rg); /* frees rg too */

@@ -87,19 +87,22 @@ static void p2_fence(struct ka_region *rg)
 	to_pmem2(rg)->drain_fn();
 }
 
-static int p2_prepare(struct ka_region *rg, uint64_t off, size_t len)
+static bool p2_exists(struct ka_region *rg, uint64_t off, size_t len)
 {
 	struct stat st;
 
+	return fstat(to_pmem2(rg)->fd, &st) || !S_ISREG(st.st_mode) ||
+	       ka_range_ok(off, len, (uint64_t)st.st_size);
+}
+
+static int p2_prepare(struct ka_region *rg, uint64_t off, size_t len)
+{
 	if (!madvise(rg->base + off, len, MADV_POPULATE_WRITE))
 		return 0;
-	if (errno == EHWPOISON)
-		return -KA_ERR_MEMORY;
-	if (errno != EFAULT)
+	if (errno != EFAULT && errno != EHWPOISON)
 		return 0; /* populating is an extra */
-	/* What a store would meet as SIGBUS: the end of a file, or of the room for it. */
-	if (!fstat(to_pmem2(rg)->fd, &st) && S_ISREG(st.st_mode) &&
-	    (uint64_t)st.st_size >= off + len)
+	/* What a store would meet as SIGBUS; a file that is there has no room then. */
+	if (errno == EFAULT && rg->info.kind == KA_REGION_FILE && p2_exists(rg, off, len))
 		return -ENOSPC;
 	return -KA_ERR_MEMORY;
 }
@@ -152,6 +155,7 @@ static const struct ka_region_ops p2_ops = {
 	.flush = p2_flush,
 	.fence = p2_fence,
 	.prepare = p2_prepare,
+	.exists = p2_exists,
 	.sync = p2_sync,
 	.leaving = p2_leaving,
 	.close = p2_close,

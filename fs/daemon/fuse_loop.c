@@ -37,12 +37,13 @@ void loop_init(struct loop *l)
 	pthread_cond_init(&l->promoted, NULL);
 }
 
-/* May wait for a disk. */
-static bool is_sync(const struct fuse_buf *buf)
+/* May wait for a disk, or verify megabytes. */
+static bool is_slow(const struct fuse_buf *buf)
 {
 	const struct fuse_in_header *head = buf->mem;
 
-	return head->opcode == FUSE_FSYNC || head->opcode == FUSE_FSYNCDIR;
+	return head->opcode == FUSE_FSYNC || head->opcode == FUSE_FSYNCDIR ||
+	       head->opcode == FUSE_IOCTL;
 }
 
 static bool is_long_write(const struct fuse_buf *buf)
@@ -63,7 +64,7 @@ static bool is_long(const struct fuse_buf *buf)
 	case FUSE_WRITE:
 		return is_long_write(buf);
 	default:
-		return is_sync(buf);
+		return is_slow(buf);
 	}
 }
 
@@ -134,7 +135,7 @@ static bool has_company(struct loop *l, const struct fuse_buf *buf)
 	pid_t before = l->long_client;
 
 	l->long_client = client_of(buf);
-	return before != l->long_client || is_sync(buf) || poll(&fd, 1, 0) > 0;
+	return before != l->long_client || is_slow(buf) || poll(&fd, 1, 0) > 0;
 }
 
 static int64_t monotonic_ns(void)

@@ -62,6 +62,11 @@ bool has_group(fuse_req_t req, gid_t gid);
 
 void op_init(void *userdata, struct fuse_conn_info *conn);
 
+/* ---- fuse_ioctl.c -------------------------------------------------------------- */
+
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
+	      unsigned flags, const void *in, size_t in_bytes, size_t out_bytes);
+
 /* ---- fuse_ops_attr.c ----------------------------------------------------------- */
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
@@ -73,8 +78,6 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void op_statfs(fuse_req_t req, fuse_ino_t ino);
-void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
-	      unsigned flags, const void *in, size_t in_bytes, size_t out_bytes);
 
 /* ---- fuse_ops_dir.c ------------------------------------------------------------ */
 

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fuse_ops_attr.c - attributes, plain and extended; the filesystem's state. */
+/* fuse_ops_attr.c - attributes, plain and extended; statfs. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "fuse_ops.h"
 #include "keepalive/acl.h"
 #include "keepalive/err.h"
-#include "keepalive/ioctl.h"
 #include "keepalive/util.h"
 #include "server.h"
 
@@ -182,61 +180,4 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		.f_namemax = KA_NAME_MAX,
 	};
 	fuse_reply_statfs(req, &sv);
-}
-
-static void reply_status(fuse_req_t req)
-{
-	struct server *sv = server_of(req);
-	struct ka_fs_status status;
-	struct ka_super_disk super;
-	struct ka_ioc_status ioc;
-
-	ka_fs_get_status(sv->fs, &status);
-	ioc = (struct ka_ioc_status){
-		.version = 1,
-		.rdonly = status.rdonly,
-		.damaged = status.damaged,
-		.used_bytes = status.used_bytes,
-		.free_bytes = status.free_bytes,
-		.avail_bytes = status.avail_bytes,
-		.files = status.files,
-		.extents = status.extents,
-		.log_bytes = status.log_bytes,
-		.log_records = status.log_records,
-		.io_errors = atomic_load(&sv->io_errors),
-	};
-	strncpy(ioc.region_path, sv->opts.region_path, sizeof(ioc.region_path) - 1);
-	ka_super_encode(&status.super, 0, &super);
-	memcpy(ioc.super, &super, sizeof(ioc.super));
-	fuse_reply_ioctl(req, 0, &ioc, sizeof(ioc));
-}
-
-static void set_atime(fuse_req_t req, const struct ka_ioc_atime *in)
-{
-	uid_t uid = fuse_req_ctx(req)->uid;
-
-	if (uid && uid != geteuid()) {
-		fuse_reply_err(req, EPERM);
-		return;
-	}
-	if (in->mask & KA_IOC_NOATIME)
-		ka_fs_set_noatime(server_of(req)->fs, in->flags & KA_IOC_NOATIME);
-	if (in->mask & KA_IOC_NODIRATIME)
-		ka_fs_set_nodiratime(server_of(req)->fs, in->flags & KA_IOC_NODIRATIME);
-	fuse_reply_ioctl(req, 0, NULL, 0);
-}
-
-void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
-	      unsigned flags, const void *in, size_t in_bytes, size_t out_bytes)
-{
-	(void)arg;
-	(void)fi;
-	if (ino != FUSE_ROOT_ID || !(flags & FUSE_IOCTL_DIR))
-		fuse_reply_err(req, ENOTTY);
-	else if (cmd == KA_IOC_STATUS && out_bytes >= sizeof(struct ka_ioc_status))
-		reply_status(req);
-	else if (cmd == KA_IOC_SET_ATIME && in_bytes >= sizeof(struct ka_ioc_atime))
-		set_atime(req, in);
-	else
-		fuse_reply_err(req, ENOTTY);
 }

@@ -86,6 +86,7 @@ static int open_fs(struct server *sv)
 	struct ka_fs_opts opts = {
 		.rdonly = sv->opts.rdonly,
 		.verify = sv->opts.verify,
+		.ckpt_bytes = sv->opts.ckpt_bytes,
 		.noatime = sv->opts.noatime,
 		.nodiratime = sv->opts.nodiratime,
 		.sink = log_sink(),

@@ -23,8 +23,9 @@
 #include "log.h"
 #include "program.h"
 
-#define LEAVING_MS    2000
-#define LEAVING_TRIES 100
+#define CHECKPOINT_MIN (1u << 20)
+#define LEAVING_MS     2000
+#define LEAVING_TRIES  100
 
 enum key {
 	OPT_IGNORE,
@@ -33,6 +34,7 @@ enum key {
 	OPT_ALLOW_OTHER,
 	OPT_VERIFY,
 	OPT_RECLAIM,
+	OPT_CHECKPOINT,
 	OPT_FSNAME,
 	OPT_SUBTYPE,
 	OPT_PASS, /* to libfuse, as it is */
@@ -74,6 +76,7 @@ static const struct row rows[] = {
 	{"allow_other", OPT_ALLOW_OTHER},
 	{"verify=", OPT_VERIFY},
 	{"reclaim=", OPT_RECLAIM},
+	{"checkpoint=", OPT_CHECKPOINT},
 	{"fsname=", OPT_FSNAME},
 	{"subtype=", OPT_SUBTYPE},
 	{"dev", OPT_CLEAR, FLAG_NODEV},
@@ -149,6 +152,8 @@ static const char help[] =
 	"     verify=never    ... not at all\n"
 	"     reclaim=auto|manual\n"
 	"                     what to do when space runs out while memory is lent\n"
+	"     checkpoint=SIZE write a checkpoint after so much log; bounds how long the next\n"
+	"                     mount takes if this one has no clean end\n"
 	"     fsname=NAME     the source that the mount shows; REGION by default\n"
 	"     allow_other     let other users in (the default for root)\n"
 	"     noatime         reading updates no times of access (relatime is the default)\n"
@@ -212,6 +217,19 @@ static int choose_reclaim(const struct parse *p, const char *opt)
 	return 0;
 }
 
+static int take_checkpoint(const struct parse *p, const char *opt)
+{
+	uint64_t bytes;
+
+	if (ka_parse_size(strchr(opt, '=') + 1, &bytes) || bytes < CHECKPOINT_MIN) {
+		ka_msg(p->sink, KA_MSG_ERROR,
+		       "bad value in mount option '%s'; it takes a size of at least 1M", opt);
+		return -EINVAL;
+	}
+	p->o->ckpt_bytes = bytes;
+	return 0;
+}
+
 static int apply(struct parse *p, const struct row *row, const char *opt)
 {
 	static const char *const subtypes[] = {DAEMON_NAME};
@@ -230,6 +248,8 @@ static int apply(struct parse *p, const struct row *row, const char *opt)
 		return choose_verify(p, opt);
 	case OPT_RECLAIM:
 		return choose_reclaim(p, opt);
+	case OPT_CHECKPOINT:
+		return take_checkpoint(p, opt);
 	case OPT_FSNAME:
 		p->fsname = strchr(opt, '=') + 1;
 		return 0;

@@ -4,6 +4,7 @@
 #define KEEPALIVE_DAEMON_OPTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "keepalive/fs.h"
 
@@ -22,6 +23,7 @@ struct opts {
 	bool noatime;
 	bool nodiratime;
 	enum ka_verify verify;
+	uint64_t ckpt_bytes;  /* log between checkpoints; 0: default */
 	enum reclaim reclaim; /* for lending, which this version does not have yet */
 	char *fuse;	      /* the -o string for libfuse */
 };

@@ -95,10 +95,11 @@ struct ka_fs_status {
 
 void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret);
 
-/* A range of a file that could not be read since the mount. */
+/* What could not be read since the mount: a range of a file, or of a structure. */
 struct ka_damage {
-	uint64_t ino;
-	uint64_t off;
+	const char *what; /* "superblock copy 0", ...; NULL: a file; static storage */
+	uint64_t ino;	  /* of the file */
+	uint64_t off;	  /* in the file, or in the region */
 	uint64_t len;
 	int err; /* negative code */
 };

@@ -26,6 +26,7 @@ struct ka_ioc_status {
 	uint64_t log_bytes;
 	uint64_t log_records;
 	uint64_t io_errors;		   /* reads that failed verification since the mount */
+	uint64_t bad_bytes;		   /* of segments with memory errors */
 	char region_path[KA_IOC_PATH_MAX]; /* absolute */
 	uint8_t super[4096];		   /* struct ka_super_disk as on media */
 };
@@ -45,5 +46,36 @@ struct ka_ioc_atime {
 };
 
 #define KA_IOC_SET_ATIME _IOW('K', 0x42, struct ka_ioc_atime)
+
+/* Something that cannot be read. */
+struct ka_ioc_damage {
+	uint64_t index; /* in: which of them, in the order in which they were met */
+	uint64_t ino;	/* 0: no file but what path says, and off is in the region */
+	uint64_t off;
+	uint64_t len;
+	char reason[64];
+	char path[KA_IOC_PATH_MAX]; /* empty: none leads there any more */
+};
+
+/*
+ * One that was met since the mount. ENOENT: there are no more. For root and the
+ * owner of the daemon, as are the others that follow.
+ */
+#define KA_IOC_GET_DAMAGE _IOWR('K', 0x50, struct ka_ioc_damage)
+
+/* One step of verifying everything; scrub.h. */
+struct ka_ioc_scrub {
+	uint64_t ino; /* in, out: where to go on; zeros to begin with */
+	uint64_t off;
+	uint64_t budget; /* in: bytes to verify */
+	uint64_t bytes;	 /* out: those that were */
+	uint64_t files;
+	uint64_t total; /* about as many in all */
+	uint32_t finished;
+	uint32_t is_damaged; /* it stopped at this: */
+	struct ka_ioc_damage damage;
+};
+
+#define KA_IOC_SCRUB _IOWR('K', 0x51, struct ka_ioc_scrub)
 
 #endif

@@ -93,6 +93,12 @@ int ka_log_take_segment(struct ka_log *log, enum ka_space_class cls, enum ka_seg
 			uint64_t *ret_index, uint64_t *ret_gen);
 
 /*
+ * A memory error was met in segment index, which is not used again; nor are others
+ * that have gone with it, as a region file was truncated.
+ */
+void ka_log_broken(struct ka_log *log, uint64_t index);
+
+/*
  * Stores the header of segment index; the caller fences. writer: the position
  * that goes on there; NULL for the segments of a checkpoint.
  */

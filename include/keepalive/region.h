@@ -114,6 +114,9 @@ uint64_t ka_region_error_off(void);
  */
 int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len);
 
+/* Whether these bytes are there still: a region file can be truncated under its users. */
+bool ka_region_exists(struct ka_region *rg, uint64_t off, size_t len);
+
 /*
  * For a region in the page cache of a disk: writes everything back. Nothing to
  * do on DAX. 0 or -errno.

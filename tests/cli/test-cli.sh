@@ -378,6 +378,10 @@ refused "dump without a region" none "REGION" "$CTL" dump
 refused "status of two targets" none "'b'" "$CTL" status a b
 refused "status with an unknown option" none "'--frob'" "$CTL" status --frob a
 refused "status of a directory" none "'$tmp'" "$CTL" status "$tmp"
+refused "scrub of a directory" none "'$tmp'" "$CTL" scrub "$tmp"
+refused "scrub of a region" made "Not a directory" "$CTL" scrub made
+refused "scrub with a share of 0" none "'0'" "$CTL" scrub -s 0 "$tmp"
+refused "scrub with a share of 101" none "'101'" "$CTL" scrub --share=101 "$tmp"
 refused "dump of a directory" none "'$tmp'" "$CTL" dump "$tmp"
 "$CTL" frobnicate 2>/dev/null
 [ $? -eq 2 ] && ok "wrong usage is exit status 2" || not_ok "wrong usage is exit status 2"
@@ -410,6 +414,10 @@ if have KEEPALIVEFS "keepalivefs: its arguments"; then
 		refused "umount.keepalivefs without arguments" region "" "$UMOUNT_HELPER"
 		refused "umount.keepalivefs of what is not mounted" region "mnt" "$UMOUNT_HELPER" mnt
 	fi
+	for size in 0 x 100K ''; do
+		refused "keepalivefs with checkpoint=$size" region "checkpoint=$size" \
+			"$KEEPALIVEFS" -o checkpoint=$size region mnt
+	done
 	refused "keepalivefs with a bad verify=" region "verify" \
 		"$KEEPALIVEFS" -o verify=perhaps region mnt
 fi
@@ -549,6 +557,7 @@ documented mkfs.keepalivefs mkfs.keepalivefs.8 "$MKFS"
 documented keepalivectl keepalivectl.8 "$CTL"
 documented "keepalivectl status" keepalivectl.8 "$CTL" status
 documented "keepalivectl dump" keepalivectl.8 "$CTL" dump
+documented "keepalivectl scrub" keepalivectl.8 "$CTL" scrub
 have FSCK "fsck --help" && documented fsck.keepalivefs fsck.keepalivefs.8 "$FSCK"
 have KEEPALIVEFS "keepalivefs --help" && documented keepalivefs keepalivefs.8 "$KEEPALIVEFS"
 have MOUNT_HELPER "mount.keepalivefs --help" &&
