@@ -16,8 +16,17 @@
 #define TICK_NS	 1000
 
 int64_t fixed_now_ns = START_NS;
+static struct test_rng fixed_random;
 _Thread_local int fixed_cpu;
 int fixed_cpus = 1;
+
+void fixed_restart(void)
+{
+	fixed_now_ns = START_NS;
+	fixed_random = test_rng(0x72616e64);
+	fixed_cpu = 0;
+	fixed_cpus = 1;
+}
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
 ssize_t __wrap_getrandom(void *buf, size_t len, unsigned flags);
@@ -37,12 +46,10 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
 
 ssize_t __wrap_getrandom(void *buf, size_t len, unsigned flags)
 {
-	static struct test_rng rng;
-
 	(void)flags;
-	if (!rng.state)
-		rng = test_rng(0x72616e64);
-	test_fill(&rng, buf, len);
+	if (!fixed_random.state)
+		fixed_random = test_rng(0x72616e64);
+	test_fill(&fixed_random, buf, len);
 	return (ssize_t)len;
 }
 

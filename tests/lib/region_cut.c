@@ -6,23 +6,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keepalive/csum.h"
 #include "region.h"
 
-#define LINE 64u
-#define WORD 8u
+#define STORES_MAX (CUT_VERSIONS - 1)
 
-/* Bits of the state of a line; none: durable. */
-#define DIRTY	1u
-#define PENDING 2u
+/* A line that is not durable: what each store to it since then left. */
+struct open_line {
+	size_t line;
+	unsigned stores;
+	unsigned flushed; /* a fence makes so many of them durable */
+	uint8_t stored[STORES_MAX][CUT_LINE];
+};
 
 struct cut_region {
 	struct ka_region rg; /* base: what the core works on */
-	uint8_t *flushed;    /* contents of pending lines when they were flushed */
-	uint8_t *durable;
-	uint8_t *state; /* of each line */
-	size_t *open;	/* lines with a state, in the order of their first store */
+	struct undo *base;
+	struct undo *durable;
+	struct undo *mirror; /* or NULL */
+	struct undo own[2];  /* base and durable, where the caller has none */
+	uint32_t *slot;	     /* of each line: its place in open + 1; 0: it is durable */
+	struct open_line *open;
 	size_t open_count;
+	size_t open_room;
+	uint64_t hash; /* of durable */
 	uint64_t fences;
+	uint64_t drop;	/* the fence that does nothing */
 	uint64_t limit; /* 0: none */
 	cut_fn *watch;
 	void *watch_ctx;
@@ -33,33 +42,53 @@ static struct cut_region *to_cut(const struct ka_region *rg)
 	return (struct cut_region *)rg;
 }
 
-static void mark(struct cut_region *c, size_t line, uint8_t bit)
+static struct open_line *open_line(struct cut_region *c, size_t line)
 {
-	if (!c->state[line])
-		c->open[c->open_count++] = line;
-	c->state[line] |= bit;
+	struct open_line *o;
+
+	if (!c->slot[line]) {
+		if (c->open_count == c->open_room) {
+			c->open_room = c->open_room ? 2 * c->open_room : 256;
+			c->open = realloc(c->open, c->open_room * sizeof(*c->open));
+			if (!c->open)
+				abort();
+		}
+		o = &c->open[c->open_count++];
+		o->line = line;
+		o->stores = o->flushed = 0;
+		c->slot[line] = (uint32_t)c->open_count;
+	}
+	return &c->open[c->slot[line] - 1];
 }
 
 static void cut_write(struct ka_region *rg, uint64_t off, const void *src, size_t len)
 {
 	struct cut_region *c = to_cut(rg);
+	struct open_line *o;
 	size_t line;
 
-	memcpy(rg->base + off, src, len);
-	for (line = off / LINE; len && line <= (off + len - 1) / LINE; line++)
-		mark(c, line, DIRTY);
+	undo_store(c->base, off, src, len);
+	for (line = off / CUT_LINE; len && line <= (off + len - 1) / CUT_LINE; line++) {
+		o = open_line(c, line);
+		if (o->stores == STORES_MAX)
+			fail_msg("a line was stored to %u times between two fences: "
+				 "raise CUT_VERSIONS",
+				 o->stores + 1);
+		memcpy(o->stored[o->stores++], rg->base + line * CUT_LINE, CUT_LINE);
+	}
 }
 
 static void cut_flush(struct ka_region *rg, uint64_t off, size_t len)
 {
 	struct cut_region *c = to_cut(rg);
+	struct open_line *o;
 	size_t line;
 
-	for (line = off / LINE; len && line <= (off + len - 1) / LINE; line++) {
-		if (!(c->state[line] & DIRTY))
+	for (line = off / CUT_LINE; len && line <= (off + len - 1) / CUT_LINE; line++) {
+		if (!c->slot[line])
 			continue;
-		memcpy(c->flushed + line * LINE, rg->base + line * LINE, LINE);
-		c->state[line] = PENDING;
+		o = &c->open[c->slot[line] - 1];
+		o->flushed = o->stores;
 	}
 }
 
@@ -73,23 +102,47 @@ static void cut_copy(struct ka_region *rg, uint64_t off, const void *src, size_t
 	cut_flush(rg, off, len);
 }
 
+uint64_t cut_hash_change(uint64_t hash, size_t line, const void *before, const void *after)
+{
+	return hash - ka_csum_at(line, before, CUT_LINE) + ka_csum_at(line, after, CUT_LINE);
+}
+
+static void make_durable(struct cut_region *c, struct open_line *o)
+{
+	uint64_t off = (uint64_t)o->line * CUT_LINE;
+	const uint8_t *now = o->stored[o->flushed - 1];
+
+	c->hash = cut_hash_change(c->hash, o->line, c->durable->mem + off, now);
+	undo_store(c->durable, off, now, CUT_LINE);
+	if (c->mirror)
+		undo_store(c->mirror, off, now, CUT_LINE);
+	o->stores -= o->flushed;
+	memmove(o->stored, o->stored[o->flushed], (size_t)o->stores * CUT_LINE);
+	o->flushed = 0;
+}
+
 static void cut_fence(struct ka_region *rg)
 {
 	struct cut_region *c = to_cut(rg);
-	size_t i, line, left = 0;
+	struct open_line *o;
+	size_t i, left = 0;
 
 	if (c->watch)
 		c->watch(c->watch_ctx, rg, c->fences);
+	if (c->fences++ == c->drop)
+		return;
 	for (i = 0; i < c->open_count; i++) {
-		line = c->open[i];
-		if (c->state[line] & PENDING)
-			memcpy(c->durable + line * LINE, c->flushed + line * LINE, LINE);
-		c->state[line] &= ~PENDING;
-		if (c->state[line])
-			c->open[left++] = line;
+		o = &c->open[i];
+		if (o->flushed)
+			make_durable(c, o);
+		c->slot[o->line] = 0;
+		if (!o->stores)
+			continue;
+		if (left != i)
+			c->open[left] = *o;
+		c->slot[o->line] = (uint32_t)++left;
 	}
 	c->open_count = left;
-	c->fences++;
 }
 
 static int cut_prepare(struct ka_region *rg, uint64_t off, size_t len)
@@ -114,10 +167,9 @@ static void cut_close(struct ka_region *rg)
 {
 	struct cut_region *c = to_cut(rg);
 
-	free(rg->base);
-	free(c->flushed);
-	free(c->durable);
-	free(c->state);
+	undo_close(&c->own[0]);
+	undo_close(&c->own[1]);
+	free(c->slot);
 	free(c->open);
 	free(c);
 }
@@ -133,27 +185,54 @@ static const struct ka_region_ops cut_ops = {
 	.close = cut_close,
 };
 
-int cut_region_open(uint64_t bytes, struct ka_region **ret_rg)
+static struct cut_region *new_region(uint64_t bytes)
 {
 	struct cut_region *c = calloc(1, sizeof(*c));
 
 	if (!c)
-		return -ENOMEM;
+		return NULL;
 	c->rg.ops = &cut_ops;
 	c->rg.info = (struct ka_region_info){
 		.kind = KA_REGION_MEM,
 		.path = "cut",
 		.capacity_bytes = bytes,
 	};
-	c->rg.base = calloc(1, bytes);
-	c->flushed = malloc(bytes);
-	c->durable = calloc(1, bytes);
-	c->state = calloc(bytes / LINE, 1);
-	c->open = calloc(bytes / LINE, sizeof(*c->open));
-	if (!c->rg.base || !c->flushed || !c->durable || !c->state || !c->open) {
+	c->drop = UINT64_MAX;
+	c->slot = calloc(bytes / CUT_LINE, sizeof(*c->slot));
+	if (c->slot)
+		return c;
+	free(c);
+	return NULL;
+}
+
+int cut_region_over(struct undo *base, struct undo *durable, struct undo *mirror, uint64_t bytes,
+		    struct ka_region **ret_rg)
+{
+	struct cut_region *c = new_region(bytes);
+
+	if (!c)
+		return -ENOMEM;
+	c->base = base;
+	c->durable = durable;
+	c->mirror = mirror;
+	c->rg.base = base->mem;
+	*ret_rg = &c->rg;
+	return 0;
+}
+
+int cut_region_open(uint64_t bytes, struct ka_region **ret_rg)
+{
+	struct cut_region *c = new_region(bytes);
+
+	if (!c)
+		return -ENOMEM;
+	if (undo_open(&c->own[0], bytes) || undo_open(&c->own[1], bytes)) {
 		cut_close(&c->rg);
 		return -ENOMEM;
 	}
+	c->base = &c->own[0];
+	c->durable = &c->own[1];
+	c->rg.base = c->base->mem;
 	*ret_rg = &c->rg;
 	return 0;
 }
@@ -164,8 +243,8 @@ int cut_region_open_image(const void *image, uint64_t bytes, struct ka_region **
 
 	if (err)
 		return err;
-	memcpy((*ret_rg)->base, image, bytes);
-	memcpy(to_cut(*ret_rg)->durable, image, bytes);
+	memcpy(to_cut(*ret_rg)->base->mem, image, bytes);
+	memcpy(to_cut(*ret_rg)->durable->mem, image, bytes);
 	return 0;
 }
 
@@ -180,6 +259,11 @@ void cut_region_limit(struct ka_region *rg, uint64_t bytes)
 	to_cut(rg)->limit = bytes;
 }
 
+void cut_region_drop_fence(struct ka_region *rg, uint64_t fence)
+{
+	to_cut(rg)->drop = fence;
+}
+
 uint64_t cut_region_fences(const struct ka_region *rg)
 {
 	return to_cut(rg)->fences;
@@ -190,40 +274,68 @@ size_t cut_region_open_lines(const struct ka_region *rg)
 	return to_cut(rg)->open_count;
 }
 
-/* The 8 bytes at off of a line that is both dirty and pending have two candidates. */
-static const uint8_t *pick(const struct cut_region *c, size_t line, size_t off,
-			   struct test_rng *rng)
+uint64_t cut_region_hash(const struct ka_region *rg)
 {
-	const uint8_t *latest = c->rg.base + off;
+	return to_cut(rg)->hash;
+}
 
-	if (c->state[line] == (DIRTY | PENDING) && test_chance(rng, 50))
-		latest = c->flushed + off;
-	return latest;
+void cut_region_set_hash(struct ka_region *rg, uint64_t hash)
+{
+	to_cut(rg)->hash = hash;
+}
+
+size_t cut_region_lines(const struct ka_region *rg, struct cut_line *line)
+{
+	const struct cut_region *c = to_cut(rg);
+	size_t i, count = 0;
+	unsigned s;
+
+	for (i = 0; i < c->open_count; i++) {
+		const struct open_line *o = &c->open[i];
+		struct cut_line *l = &line[count];
+
+		l->line = o->line;
+		l->versions = 1;
+		l->version[0] = c->durable->mem + o->line * CUT_LINE;
+		for (s = 0; s < o->stores; s++)
+			if (memcmp(o->stored[s], l->version[l->versions - 1], CUT_LINE))
+				l->version[l->versions++] = o->stored[s];
+		count += l->versions > 1;
+	}
+	return count;
+}
+
+/* One of the versions behind the first, for a line or for a word of it. */
+static const uint8_t *pick(const struct cut_line *l, enum cut_kind kind, struct test_rng *rng)
+{
+	unsigned last = l->versions - 1;
+
+	return l->version[kind == CUT_ALL ? last : 1 + test_below(rng, last)];
 }
 
 void cut_region_image(const struct ka_region *rg, enum cut_kind kind, struct test_rng *rng,
 		      void *image)
 {
 	const struct cut_region *c = to_cut(rg);
+	struct cut_line *line = calloc(c->open_count + 1, sizeof(*line));
 	uint8_t *out = image;
-	size_t i, line, word, off;
-	unsigned percent;
+	size_t i, at, count = 0;
+	unsigned percent = 0;
 
-	memcpy(out, c->durable, rg->info.capacity_bytes);
-	if (kind == CUT_NONE)
-		return;
+	assert_non_null(line);
+	memcpy(out, c->durable->mem, rg->info.capacity_bytes);
+	if (kind != CUT_NONE)
+		count = cut_region_lines(rg, line);
 	/* Few, half or nearly all of them. */
-	percent = kind == CUT_ALL ? 100 : (unsigned[]){10, 50, 90}[test_below(rng, 3)];
-	for (i = 0; i < c->open_count; i++) {
-		line = c->open[i];
-		if (kind != CUT_TORN && !test_chance(rng, percent))
-			continue;
-		for (word = 0; word < LINE / WORD; word++) {
-			off = line * LINE + word * WORD;
-			if (kind == CUT_TORN && !test_chance(rng, percent))
-				continue;
-			memcpy(out + off,
-			       kind == CUT_ALL ? rg->base + off : pick(c, line, off, rng), WORD);
-		}
+	if (kind != CUT_NONE)
+		percent = kind == CUT_ALL ? 100 : (unsigned[]){10, 50, 90}[test_below(rng, 3)];
+	for (i = 0; i < count; i++) {
+		if (kind != CUT_TORN && test_chance(rng, percent))
+			memcpy(out + line[i].line * CUT_LINE, pick(&line[i], kind, rng), CUT_LINE);
+		for (at = 0; kind == CUT_TORN && at < CUT_LINE; at += CUT_WORD)
+			if (test_chance(rng, percent))
+				memcpy(out + line[i].line * CUT_LINE + at,
+				       pick(&line[i], kind, rng) + at, CUT_WORD);
 	}
+	free(line);
 }

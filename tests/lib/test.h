@@ -65,5 +65,6 @@ bool test_messages_have(const struct test_messages *m, const char *part);
 extern int64_t fixed_now_ns;
 extern _Thread_local int fixed_cpu; /* the processor that this thread is on */
 extern int fixed_cpus;		    /* how many there are */
+void fixed_restart(void);	    /* all of it as at the start of the program */
 
 #endif

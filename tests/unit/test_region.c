@@ -217,13 +217,116 @@ static void test_cut_image(void **state)
 	ka_region_close(c.rg);
 }
 
+/* A fence that the program forgot: the next one makes up for it. */
+static void test_cut_drop_fence(void **state)
+{
+	struct cut c;
+
+	(void)state;
+	cut_init(&c);
+	cut_region_drop_fence(c.rg, 1);
+	ka_region_copy(c.rg, 0, "a", 1);
+	ka_region_fence(c.rg);
+	ka_region_copy(c.rg, 0, "b", 1);
+	ka_region_fence(c.rg);
+	assert_int_equal(cut_region_fences(c.rg), 2);
+	assert_int_equal(image(&c, CUT_NONE)[0], 'a');
+	ka_region_fence(c.rg);
+	assert_int_equal(image(&c, CUT_NONE)[0], 'b');
+	ka_region_close(c.rg);
+}
+
+/* Each store to a line may be what arrived; what changes nothing is no version. */
+static void test_cut_lines(void **state)
+{
+	struct cut_line line[8];
+	struct cut c;
+
+	(void)state;
+	cut_init(&c);
+	ka_region_write(c.rg, 0, "a", 1);
+	ka_region_write(c.rg, 0, "b", 1);
+	ka_region_write(c.rg, 0, "b", 1);
+	ka_region_write(c.rg, 100, "\0", 1); /* as it was */
+	ka_region_write(c.rg, 200, "c", 1);
+	assert_int_equal(cut_region_open_lines(c.rg), 3);
+	assert_int_equal(cut_region_lines(c.rg, line), 2);
+	assert_true(line[0].line == 0 && line[0].versions == 3);
+	assert_true(line[0].version[0][0] == 0 && line[0].version[1][0] == 'a' &&
+		    line[0].version[2][0] == 'b');
+	assert_true(line[1].line == 3 && line[1].versions == 2);
+	ka_region_flush(c.rg, 0, 1);
+	ka_region_write(c.rg, 0, "d", 1);
+	ka_region_fence(c.rg);
+	assert_int_equal(cut_region_lines(c.rg, line), 2);
+	assert_true(line[0].versions == 2 && line[0].version[0][0] == 'b' &&
+		    line[0].version[1][0] == 'd');
+	ka_region_close(c.rg);
+}
+
+/* The number depends on what is durable, and not on how it came to be. */
+static void test_cut_hash(void **state)
+{
+	struct cut c, d;
+
+	(void)state;
+	cut_init(&c);
+	cut_init(&d);
+	ka_region_copy(c.rg, 0, "x", 1);
+	assert_true(cut_region_hash(c.rg) == cut_region_hash(d.rg)); /* not yet */
+	ka_region_fence(c.rg);
+	ka_region_copy(c.rg, 500, "y", 1);
+	ka_region_fence(c.rg);
+	assert_true(cut_region_hash(c.rg) != cut_region_hash(d.rg));
+	ka_region_copy(d.rg, 500, "y", 1);
+	ka_region_copy(d.rg, 0, "z", 1);
+	ka_region_fence(d.rg);
+	assert_true(cut_region_hash(c.rg) != cut_region_hash(d.rg));
+	ka_region_copy(d.rg, 0, "x", 1);
+	ka_region_fence(d.rg);
+	assert_true(cut_region_hash(c.rg) == cut_region_hash(d.rg));
+	ka_region_close(c.rg);
+	ka_region_close(d.rg);
+}
+
+static void test_undo(void **state)
+{
+	struct ka_region *rg;
+	struct undo u;
+	size_t outer, inner;
+
+	(void)state;
+	assert_ok(undo_open(&u, BYTES));
+	undo_store(&u, 60, "12345678", 8);
+	outer = undo_mark(&u);
+	assert_true(undo_untouched(&u));
+	undo_store(&u, 62, "ab", 2);
+	inner = undo_mark(&u);
+	assert_ok(undo_region_open(&u, BYTES, &rg));
+	ka_region_write(rg, 60, "zz", 2);
+	ka_region_copy(rg, 1000, "zz", 2);
+	ka_region_fence(rg);
+	assert_memory_equal(ka_region_at(rg, 60, 8), "zzab5678", 8);
+	ka_region_close(rg);
+	assert_false(undo_untouched(&u));
+	undo_back(&u, inner);
+	assert_memory_equal(u.mem + 60, "12ab5678", 8);
+	assert_int_equal(u.mem[1000], 0);
+	undo_store(&u, 60, "yy", 2); /* once more behind the mark that is left */
+	undo_back(&u, outer);
+	assert_memory_equal(u.mem + 60, "12345678", 8);
+	undo_close(&u);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds),	  cmocka_unit_test(test_mem),
 		cmocka_unit_test(test_cut_steps), cmocka_unit_test(test_cut_store_after_flush),
 		cmocka_unit_test(test_cut_kinds), cmocka_unit_test(test_cut_watch),
-		cmocka_unit_test(test_cut_image),
+		cmocka_unit_test(test_cut_image), cmocka_unit_test(test_cut_drop_fence),
+		cmocka_unit_test(test_cut_lines), cmocka_unit_test(test_cut_hash),
+		cmocka_unit_test(test_undo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
