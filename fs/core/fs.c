@@ -229,15 +229,29 @@ static int make_root(struct ka_fs *fs, const struct ka_format_opts *opts)
 	return 0;
 }
 
-/* Old superblocks must not come back to life when the format is cut off. */
-static int erase_supers(struct ka_region *rg)
+/* Nothing but the magic makes a superblock of it: the rest may be a file's. */
+static void erase_super(struct ka_region *rg, uint64_t addr)
 {
 	static const uint8_t zeros[KA_SUPER_BYTES];
+	uint8_t magic[sizeof(KA_SUPER_MAGIC) - 1];
+
+	/* What cannot be read is none either. */
+	if (!ka_region_read(rg, addr, magic, sizeof(magic)) &&
+	    !memcmp(magic, KA_SUPER_MAGIC, sizeof(magic)))
+		ka_region_copy(rg, addr, zeros, sizeof(zeros));
+}
+
+/*
+ * Old superblocks must not come back to life when the format is cut off. What is none
+ * stays: until the erasure is durable the old filesystem is there, and whole.
+ */
+static int erase_supers(struct ka_region *rg)
+{
 	uint64_t bytes, capacity = ka_region_info(rg)->capacity_bytes;
 
-	ka_region_copy(rg, 0, zeros, sizeof(zeros));
+	erase_super(rg, 0);
 	for (bytes = KA_SEGMENT_MIN; bytes <= ka_min(KA_SEGMENT_MAX, capacity); bytes *= 2)
-		ka_region_copy(rg, bytes - KA_SUPER_BYTES, zeros, sizeof(zeros));
+		erase_super(rg, bytes - KA_SUPER_BYTES);
 	return ka_region_fence(rg);
 }
 

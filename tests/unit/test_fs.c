@@ -290,6 +290,28 @@ static void test_damaged_flag(void **state)
 	memfs_release(&m);
 }
 
+/*
+ * What only might be a superblock stays: a format that is cut off then must not
+ * have taken bytes of a filesystem that is there still.
+ */
+static void test_format_spares_data(void **state)
+{
+	struct memfs m;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	memfs_abandon(&m);
+	memset(m.mem + (4 << 20) - KA_SUPER_BYTES, 'd', KA_SUPER_BYTES);
+	memset(m.mem + (8 << 20) - KA_SUPER_BYTES, 'd', KA_SUPER_BYTES);
+	memcpy(m.mem + (8 << 20) - KA_SUPER_BYTES, KA_SUPER_MAGIC, 8);
+	memfs_format(&m);
+	assert_int_equal(m.mem[(4 << 20) - 1], 'd');
+	assert_int_equal(m.mem[(4 << 20) - KA_SUPER_BYTES], 'd');
+	assert_int_equal(m.mem[(8 << 20) - 1], 0);
+	assert_int_equal(m.mem[(8 << 20) - KA_SUPER_BYTES], 0);
+	memfs_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,7 +319,7 @@ int main(void)
 		cmocka_unit_test(test_format_part),    cmocka_unit_test(test_format_again),
 		cmocka_unit_test(test_format_smaller), cmocka_unit_test(test_states),
 		cmocka_unit_test(test_read_only),      cmocka_unit_test(test_features),
-		cmocka_unit_test(test_damaged_flag),
+		cmocka_unit_test(test_damaged_flag),   cmocka_unit_test(test_format_spares_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
