@@ -23,6 +23,19 @@ static void give_up_records(struct ka_seg *seg)
 }
 
 /*
+ * Nothing in it lives, and every checkpoint there is covers its records: a mount
+ * counts it as free. It may be in use again, by a checkpoint that was cut off.
+ */
+static bool is_over(const struct fsck *f, const struct ka_seg *seg)
+{
+	const struct ka_super *sb = &f->fs->super;
+	uint64_t floor_seq = sb->ckpt[sb->ckpt[1].addr ? 1 : 0].seq;
+
+	return seg->state == KA_SEG_FULL && !atomic_load(&seg->live) &&
+	       atomic_load(&seg->last_seq) <= floor_seq;
+}
+
+/*
  * Walks the records of a segment that is in use. What they did is in the
  * checkpoint already; what still counts in them is data, which the next pass
  * checks by itself. So a damaged record is no loss, but it is damage.
@@ -37,7 +50,7 @@ static void check_segment(struct fsck *f, uint64_t index)
 	bool fix = false;
 	int err;
 
-	if (atomic_load(&seg->used) <= sizeof(struct ka_segment_disk))
+	if (is_over(f, seg) || atomic_load(&seg->used) <= sizeof(struct ka_segment_disk))
 		return; /* empty, or given up by an earlier run */
 	err = ka_scan_header(f->rg, f->fs->super.log_id, index, f->fs->segs.bytes, &info);
 	if (err || info.gen != seg->gen || info.kind != KA_SEGMENT_LOG) {
