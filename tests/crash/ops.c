@@ -165,7 +165,10 @@ static int run_write_open(struct memfs *m, const struct op *op)
 	return err;
 }
 
-/* Written to after its last name has gone, and gone with the last close. */
+/*
+ * Written to after its last name has gone, and gone with the last close. With a
+ * mode a checkpoint holds it meanwhile.
+ */
 static int run_unlink_open(struct memfs *m, const struct op *op)
 {
 	ka_ino_t ino = find_file(m, op->path);
@@ -179,6 +182,8 @@ static int run_unlink_open(struct memfs *m, const struct op *op)
 	err = run_unlink(m, op);
 	if (!err)
 		err = ka_write(m->fs, file, "late", 4, op->off, false, &written);
+	if (!err && op->mode)
+		err = ka_fs_checkpoint(m->fs);
 	ka_close(m->fs, file);
 	return err;
 }
@@ -375,6 +380,7 @@ const struct op ops[] = {
 	{"append", run_write_open, "a", NULL, 0, 0, 700},
 	{"write-kill", run_write_open, "u", NULL, 0, 10, 20},
 	{"unlink-open", run_unlink_open, "d/b", NULL, 0, 50},
+	{"orphan", run_unlink_open, "d/b", NULL, 1, 50},
 	{"truncate", run_truncate, "a", NULL, 0, 0, 500},
 	{"truncate-0", run_truncate, "a", NULL, 0, 0, 0},
 	{"truncate-b", run_truncate, "d/b", NULL, 0, 0, 700},
