@@ -20,6 +20,7 @@
 #include "keepalive/err.h"
 #include "keepalive/fs.h"
 #include "keepalive/util.h"
+#include "keepalive/wiped.h"
 #include "mounts.h"
 #include "program.h"
 
@@ -33,6 +34,7 @@ struct status {
 	char *mount_point; /* NULL: none, or not known */
 	bool has_figures;  /* used, free, files, ... are known */
 	bool in_use;
+	bool wiped; /* all or nothing but the superblock is gone */
 };
 
 /* ---- gathering ----------------------------------------------------------- */
@@ -74,6 +76,11 @@ static void read_figures(const struct ctl_args *args, struct ka_region *rg, stru
 	int err;
 
 	err = ka_fs_open(rg, &opts, &fs);
+	if (err == -KA_ERR_WIPED) {
+		st->wiped = true;
+		(void)ka_wiped_check_segments(rg, &st->m.super, args->sink); /* says it */
+		return;
+	}
 	if (err) {
 		ka_msg(args->sink, KA_MSG_WARNING,
 		       "cannot count what '%s' holds: %s; run fsck.keepalivefs", args->target,
@@ -115,6 +122,15 @@ static bool is_used(const char *path)
 	return true;
 }
 
+/* No superblock is there to say anything: what is known is how much memory there is. */
+static void set_wiped(const struct ka_region *rg, struct status *st)
+{
+	memset(&st->m.super, 0, sizeof(st->m.super));
+	st->m.super.capacity_bytes = ka_region_info(rg)->capacity_bytes;
+	st->m.super.owned_bytes = st->m.super.capacity_bytes;
+	st->wiped = true;
+}
+
 static int read_region(const struct ctl_args *args, struct status *st)
 {
 	struct ka_region *rg;
@@ -127,10 +143,14 @@ static int read_region(const struct ctl_args *args, struct status *st)
 	err = ka_super_read(rg, args->sink, NULL, &st->m.super);
 	if (err == -KA_ERR_SUPER_RO_FEATURE)
 		err = 0;
-	if (!err && !st->in_use)
+	if (err == -KA_ERR_WIPED) {
+		set_wiped(rg, st);
+		err = 0;
+	}
+	if (!err && !st->in_use && !st->wiped)
 		read_figures(args, rg, st);
 	ka_region_close(rg);
-	st->state = state_name(&st->m.super, st->in_use);
+	st->state = st->wiped ? "wiped" : state_name(&st->m.super, st->in_use);
 	return err;
 }
 
@@ -278,9 +298,15 @@ static void print_json(const struct status *st)
 	struct emit e = {.obj = root};
 
 	emit_text(&e, "version", KEEPALIVE_VERSION);
-	emit_u64(&e, "format", sb->disk_version);
-	emit_uuid(&e, "uuid", sb->uuid);
-	emit_bytes(&e, "label", sb->label, strlen(sb->label));
+	if (sb->disk_version) {
+		emit_u64(&e, "format", sb->disk_version);
+		emit_uuid(&e, "uuid", sb->uuid);
+		emit_bytes(&e, "label", sb->label, strlen(sb->label));
+	} else {
+		emit_text(&e, "format", NULL);
+		emit_text(&e, "uuid", NULL);
+		emit_text(&e, "label", NULL);
+	}
 	emit_text(&e, "state", st->state);
 	json_region(root, st);
 	json_fs(root, st);
@@ -332,6 +358,12 @@ static void print_human(const struct status *st)
 {
 	const struct ka_super *sb = &st->m.super;
 
+	if (!sb->disk_version) {
+		print_text("Region:", st->m.ioc.region_path);
+		print_text("State:", st->state);
+		print_size("Capacity:", sb->capacity_bytes);
+		return;
+	}
 	print_identity(st);
 	print_size("Capacity:", sb->capacity_bytes);
 	print_size("Owned:", sb->owned_bytes);

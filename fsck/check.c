@@ -115,6 +115,8 @@ int fsck_check(struct fsck *f)
 	f->fs = NULL;
 	if (!err)
 		return exit_status(f, stored);
+	if (err == -KA_ERR_WIPED)
+		return fsck_wiped(f);
 	if (f->found) /* damage that cannot be repaired */
 		return FSCK_ERRORS_LEFT;
 	if (err <= -KA_ERR_BASE) /* the core has said why */

@@ -93,4 +93,7 @@ int fsck_pass_data(struct fsck *f);
 int fsck_pass_tree(struct fsck *f);
 int fsck_pass_usage(struct fsck *f);
 
+/* Instead of the passes, where the core says that all is lost. Returns the exit status. */
+int fsck_wiped(struct fsck *f);
+
 #endif

@@ -64,6 +64,8 @@ int fsck_pass_load(struct fsck *f)
 	int err, err2;
 
 	err = ka_fs_load(f->rg, &opts, 0, &f->recovery, &f->fs);
+	if (err == -KA_ERR_WIPED)
+		return err;
 	if (is_damage(err)) {
 		err2 = ka_fs_load(f->rg, &opts, 1, &f->recovery, &f->fs);
 		if (err2) {

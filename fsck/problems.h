@@ -10,6 +10,8 @@
 #define KA_PROBLEMS(KA_PROBLEM)                                                               \
 	KA_PROBLEM(1, SUPER_COPY, SAFE, "superblock copy is damaged", "rewrite it")           \
 	KA_PROBLEM(2, SUPER_STALE, SAFE, "superblock copies differ", "write both anew")       \
+	KA_PROBLEM(3, WIPED, RISKY, "region was wiped, or never formatted",                   \
+		   "make an empty filesystem")                                                \
 	KA_PROBLEM(10, CKPT_NEWEST, SAFE, "newest checkpoint is damaged",                     \
 		   "use the older one and the log behind it")                                 \
 	KA_PROBLEM(11, CKPT_BOTH, FATAL, "no checkpoint can be read", "none")                 \

@@ -19,6 +19,7 @@
 #include "keepalive/err.h"
 #include "keepalive/ops.h"
 #include "keepalive/util.h"
+#include "keepalive/wiped.h"
 #include "replay.h"
 
 /*
@@ -336,6 +337,10 @@ static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
 	if (err)
 		return err;
 	err = ka_ckpt_read(fs, &fs->super.ckpt[which], &head, &fs->ckpt[which]);
+	/* Firmware that spared the first megabyte leaves a superblock alone. */
+	if (err <= -KA_ERR_BASE &&
+	    ka_wiped_check_segments(fs->rg, &fs->super, fs->sink) == -KA_ERR_WIPED)
+		return -KA_ERR_WIPED;
 	if (err) {
 		ka_msg(fs->sink, KA_MSG_ERROR, "cannot read the %s checkpoint of '%s': %s",
 		       which ? "older" : "newest", ka_region_info(fs->rg)->path, ka_strerror(err));

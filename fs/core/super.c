@@ -9,6 +9,7 @@
 #include "keepalive/csum.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
+#include "keepalive/wiped.h"
 
 #define SEGMENT_DEFAULT_MAX (2u << 20)
 
@@ -138,25 +139,42 @@ static bool usable(int err)
 	return !err || err == -KA_ERR_SUPER_RO_FEATURE;
 }
 
-/* Copy 1 ends the first segment, whose size only a superblock knows. */
+static bool has_magic(int err)
+{
+	return err != -KA_ERR_NOT_KEEPALIVE && err != -KA_ERR_REGION_SHORT && err != -KA_ERR_MEMORY;
+}
+
+/*
+ * Copy 1 ends the first segment, whose size only a superblock knows. Where no
+ * copy can be used, one that has our magic at least tells that something of us
+ * is there.
+ */
 static int find_second(const struct ka_region *rg, const struct ka_super *first, int first_err,
 		       uint64_t *ret_addr, struct ka_super *ret_sb)
 {
-	uint64_t bytes;
-	int err;
+	uint64_t bytes, addr, found_addr = 0;
+	int err, found_err = first_err;
 
 	if (usable(first_err)) {
 		*ret_addr = first->copy_addr[1];
 		return decode_at(rg, *ret_addr, ret_sb);
 	}
 	for (bytes = KA_SEGMENT_MIN; bytes <= KA_SEGMENT_MAX; bytes *= 2) {
-		*ret_addr = bytes - KA_SUPER_BYTES;
-		err = decode_at(rg, *ret_addr, ret_sb);
-		if (usable(err) && ret_sb->segment_bytes == bytes)
+		addr = bytes - KA_SUPER_BYTES;
+		err = decode_at(rg, addr, ret_sb);
+		if (usable(err) && ret_sb->segment_bytes == bytes) {
+			*ret_addr = addr;
 			return err;
+		}
+		if (!usable(err) && has_magic(err) && !has_magic(found_err)) {
+			found_err = err;
+			found_addr = addr;
+		}
 	}
-	*ret_addr = 0;
-	return first_err;
+	if (found_addr)
+		decode_at(rg, found_addr, ret_sb);
+	*ret_addr = found_addr;
+	return found_err;
 }
 
 static void explain(const struct ka_region *rg, const struct ka_msg_sink *sink, int err,
@@ -191,6 +209,17 @@ static void explain(const struct ka_region *rg, const struct ka_msg_sink *sink, 
 	}
 }
 
+/* Explains why, which may need a closer look. Returns the code for it. */
+static int refuse(const struct ka_region *rg, const struct ka_msg_sink *sink, int err,
+		  const struct ka_super *sb)
+{
+	if (err == -KA_ERR_NOT_KEEPALIVE)
+		err = ka_wiped_check(rg, sink) ?: err;
+	if (err != -KA_ERR_WIPED && err != -KA_ERR_SUPER_GONE)
+		explain(rg, sink, err, sb);
+	return err;
+}
+
 int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 		  struct ka_super_report *report, struct ka_super *ret_sb)
 {
@@ -209,12 +238,12 @@ int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 	/* An honest refusal by the first copy is not for the second to overrule. */
 	if (rep.copy_err[0] == -KA_ERR_SUPER_FEATURE || rep.copy_err[0] == -KA_ERR_SUPER_VERSION)
 		err = rep.copy_err[newest = 0];
+	if (!has_magic(err) && !usable(rep.copy_err[1]) && has_magic(rep.copy_err[1]))
+		err = rep.copy_err[newest = 1];
 	if (usable(err) && copy[newest].capacity_bytes > ka_region_info(rg)->capacity_bytes)
 		err = -KA_ERR_REGION_SHORT;
-	if (!usable(err)) {
-		explain(rg, sink, err, &copy[newest]);
-		return err;
-	}
+	if (!usable(err))
+		return refuse(rg, sink, err, &copy[newest]);
 	*ret_sb = copy[newest];
 	ret_sb->copy = (uint32_t)newest;
 	return err;

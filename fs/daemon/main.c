@@ -32,6 +32,7 @@ enum {
 	EXIT_OK,
 	EXIT_FAILED,
 	EXIT_USAGE,
+	EXIT_LOST, /* the memory was wiped */
 };
 
 /* ---- start ------------------------------------------------------------------ */
@@ -166,6 +167,8 @@ static int run_server(struct opts *opts, int parent_fd)
 		log_msg(KA_MSG_ERROR, "cannot mount '%s' on '%s': %s", opts->region,
 			opts->mountpoint, ka_strerror(err));
 	keeper_release(&sv.keeper);
+	if (err == -KA_ERR_WIPED)
+		return EXIT_LOST;
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 

@@ -162,7 +162,8 @@ static const char help[] =
 	"  -h, --help         print this help\n"
 	"  -V, --version      print the version\n"
 	"\n"
-	"Exit status: 0 mounted (with -f: unmounted cleanly), 1 failed, 2 wrong usage.\n"
+	"Exit status: 0 mounted (with -f: unmounted cleanly), 1 failed, 2 wrong usage,\n"
+	"3 lost: the memory was wiped, or never formatted.\n"
 	"See " DAEMON_NAME "(8).\n";
 
 /* ---- mount options --------------------------------------------------------- */

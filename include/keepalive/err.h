@@ -18,6 +18,8 @@
 	X(SUPER_VERSION, EINVAL, "disk version is newer than this program")  \
 	X(SUPER_FEATURE, EINVAL, "unknown incompatible feature")             \
 	X(SUPER_RO_FEATURE, EROFS, "unknown feature, read-only is possible") \
+	X(SUPER_GONE, EIO, "both superblock copies are destroyed")           \
+	X(WIPED, ENODATA, "lost: the memory was wiped, or never formatted")  \
 	X(SUPER_FIELD, EINVAL, "superblock field is out of range")           \
 	X(REGION_SHORT, EINVAL, "region is smaller than its filesystem")     \
 	X(REGION_SMALL, ENOSPC, "region is too small for a filesystem")      \

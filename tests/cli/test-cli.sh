@@ -129,6 +129,51 @@ refused_by_all() {
 	refused "dump --json: $1" "$2" "$3" "$CTL" dump --json "$2"
 }
 
+# exits WHAT STATUS COMMAND...: ends with this exit status.
+exits() {
+	what=$1 want=$2
+	shift 2
+	timeout 60 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+	status=$?
+	[ $status -eq "$want" ] && ok "$what" ||
+		not_ok "$what" "exit status $status, not $want: $*" "$(cat "$tmp/err")"
+}
+
+# REGION was wiped, as every program says. WHAT REGION TEXT [superblock: that still stands]
+lost() {
+	if have_daemon "keepalivefs: $1"; then
+		refused "keepalivefs: $1" "$2" "'$2': lost: " "$KEEPALIVEFS" "$2" "$tmp/mnt"
+		exits "keepalivefs: $1: exit status 3" 3 "$KEEPALIVEFS" "$2" "$tmp/mnt"
+		exits "keepalivefs -f: $1: exit status 3" 3 "$KEEPALIVEFS" -f "$2" "$tmp/mnt"
+		if have MOUNT_HELPER "mount.keepalivefs: $1: exit status 3"; then
+			exits "mount.keepalivefs: $1: exit status 3" 3 "$MOUNT_HELPER" "$2" "$tmp/mnt"
+		fi
+	fi
+	if have FSCK "fsck: $1"; then
+		for option in -n -p; do
+			refused "fsck $option: $1" "$2" "$3" "$FSCK" $option "$2"
+			exits "fsck $option: $1: exit status 12" 12 "$FSCK" $option "$2"
+			grep -qF '[3] region was wiped' "$tmp/out" && ok "it has a number" ||
+				not_ok "it has a number" "$(cat "$tmp/out")"
+		done
+		exits "fsck -n --json: $1: exit status 12" 12 "$FSCK" -n --json "$2"
+	fi
+	before=$(sum "$2")
+	exits "status: $1" 0 "$CTL" status "$2"
+	grep -q '^State: *wiped$' "$tmp/out" && grep -qF -e "$3" "$tmp/err" && ok "says wiped, and why" ||
+		not_ok "says wiped, and why" "$(cat "$tmp/out" "$tmp/err")"
+	exits "status --json: $1" 0 "$CTL" status --json "$2"
+	for want in '"state": "wiped"' "\"capacity_bytes\": $(stat -c %s "$2")" '"used_bytes": null' \
+		'"free_bytes": null' '"files": null' '"version": "' '"format": ' '"uuid": ' '"label": ' \
+		'"path": "' '"slice_bytes": ' '"owned_bytes": ' '"lent_bytes": 0'; do
+		grep -qF "$want" "$tmp/out" && ok "it says $want" || not_ok "it says $want" "$(cat "$tmp/out")"
+	done
+	[ "$(sum "$2")" = "$before" ] && ok "status leaves it" || not_ok "status leaves it"
+	[ -n "${4:-}" ] && return
+	refused "dump: $1" "$2" "$3" "$CTL" dump "$2"
+	exits "dump --json: $1" 1 "$CTL" dump --json "$2"
+}
+
 fresh() {
 	rm -f "$tmp/$1"
 	"$MKFS" -q -s 16M "$tmp/$1" || exit 1
@@ -262,9 +307,41 @@ fi
 # ---- regions that nobody should take --------------------------------------
 
 truncate -s 16M zeros
-refused_by_all "zeros" zeros "not a keepalivefs region"
+lost "zeros" zeros "expected a superblock at 0x0 and its copy at 0x3f000, found zeros in all of"
+dd if=/dev/zero bs=1M count=16 status=none | tr '\0' '\377' >ones
+lost "0xff" ones "found bytes 0xff in all of 16.0 MiB; the memory was wiped"
 dd if=/dev/urandom of=random bs=1M count=16 status=none
-refused_by_all "random bytes" random "not a keepalivefs region"
+lost "random bytes" random "found random bytes in all of"
+fresh spared
+dd if=/dev/zero of=spared bs=256K seek=1 count=63 conv=notrunc status=none
+lost "all but the first segment" spared "expected segments from 0x40000 on behind the superblock" \
+	superblock
+fresh first
+dd if=/dev/zero of=first bs=256K count=1 conv=notrunc status=none
+refused_by_all "the first segment zeroed" first "both copies of the superblock are destroyed"
+if have FSCK "64 GiB of zeros" && truncate -s 64G wide 2>/dev/null; then
+	exits "fsck -n: 64 GiB of zeros" 12 "$FSCK" -n wide
+	grep -q 'found zeros in the first 256 MiB and in all of [0-9]* places' err &&
+		ok "not all of them are read" || not_ok "not all of them are read" "$(cat err)"
+	rm wide
+fi
+if have FSCK "fsck -y: memory that was wiped"; then
+	before=$(sum random)
+	exits "fsck -y: random bytes" 12 "$FSCK" -y random
+	grep -qF "mkfs.keepalivefs -f" err && ok "says what to do" ||
+		not_ok "says what to do" "$(cat err)"
+	[ "$(sum random)" = "$before" ] && ok "and changes nothing" || not_ok "and changes nothing"
+	exits "fsck -y: zeros become an empty filesystem" 1 "$FSCK" -y zeros
+	grep -q 'warning: .*all that was in the old one is lost' err && ok "with a warning" ||
+		not_ok "with a warning" "$(cat err)"
+	exits "fsck -n -f finds it whole" 0 "$FSCK" -n -f zeros
+	before=$("$CTL" status spared 2>/dev/null | grep UUID)
+	exits "fsck -y: all but the first segment" 1 "$FSCK" -y spared
+	check "status of what it made" "$CTL" status spared
+	grep -qF "$before" out && ok "its identity stays" || not_ok "its identity stays" "$(cat out)"
+fi
+truncate -s 16M blank
+check "mkfs formats zeros without -f" "$MKFS" -q blank
 : >nothing
 refused_by_all "an empty file" nothing "'nothing'"
 printf 'KEEPALIV' >short

@@ -168,7 +168,8 @@ void judge(struct undo *image, uint64_t bytes, bool live, struct verdict *ret)
 	err = memfs_try_open(&j.m);
 	if (!err)
 		use(&j, live);
-	else if (err != -KA_ERR_NOT_KEEPALIVE && err != -KA_ERR_SUPER_CSUM)
+	else if (err != -KA_ERR_NOT_KEEPALIVE && err != -KA_ERR_SUPER_CSUM &&
+		 err != -KA_ERR_SUPER_GONE)
 		accuse(&j, "mount fails");
 	else if (j.fsck_status != FSCK_COULD_NOT_RUN)
 		accuse(&j, "there is no filesystem, yet fsck says something else");

@@ -190,7 +190,7 @@ static void test_format_smaller(void **state)
 	assert_ok(ka_super_read(m.rg, NULL, &report, &sb));
 	assert_int_equal(sb.capacity_bytes, BYTES);
 	memset(mem + report.copy_addr[1], 0, 4096);
-	assert_err(ka_super_read(m.rg, NULL, NULL, &sb), -KA_ERR_NOT_KEEPALIVE);
+	assert_err(ka_super_read(m.rg, NULL, NULL, &sb), -KA_ERR_SUPER_GONE);
 	memfs_release(&m);
 	free(mem);
 }

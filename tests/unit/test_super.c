@@ -313,7 +313,7 @@ static void test_copies(void **state)
 		copy[i]->mounts = ka_put64(0);
 	assert_err(ka_super_read(rg, NULL, &report, &back), -KA_ERR_SUPER_CSUM);
 	memset(mem, 0, CAPACITY);
-	assert_err(ka_super_read(rg, NULL, NULL, &back), -KA_ERR_NOT_KEEPALIVE);
+	assert_err(ka_super_read(rg, NULL, NULL, &back), -KA_ERR_WIPED);
 	ka_region_close(rg);
 	free(mem);
 }
@@ -354,6 +354,7 @@ static void test_messages(void **state)
 
 	(void)state;
 	test_messages_init(&msgs);
+	mem[CAPACITY / 2] = 1;
 	assert_err(ka_super_read(rg, &msgs.sink, NULL, &back), -KA_ERR_NOT_KEEPALIVE);
 	assert_true(test_messages_have(&msgs, "'memory' is not a keepalivefs region"));
 
