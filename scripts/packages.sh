@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034 # used by those who source this
 build_packages="gcc libc6-dev procps meson ninja-build pkg-config libfuse3-dev fuse3 libpmem2-dev
-libxxhash-dev libbsd-dev libblkid-dev uuid-dev libjson-c-dev libcmocka-dev"
+libxxhash-dev libbsd-dev libcap-dev libseccomp-dev libblkid-dev uuid-dev libjson-c-dev libcmocka-dev"
 
 # shellcheck disable=SC2034
 test_packages="acl attr clang-format codespell cpio e2fsprogs fio git groff mandoc memcached

@@ -12,27 +12,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mount.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 #include "log.h"
 #include "server.h"
-
-/*
- * How far the kernel reads ahead: twice the largest request, so that one is
- * filled on another core while the client copies from the one before. Measured
- * times are flat from 512 to 16384; the default of 128 is a quarter slower.
- */
-#define READ_AHEAD_KB "2048"
 
 #define RETRY_MS 10000 /* after a checkpoint that failed */
 
@@ -43,47 +31,26 @@ static void kick(struct keeper *k)
 
 /* ---- start ------------------------------------------------------------------- */
 
-/* Only root may, and nothing but speed depends on it. */
-static void set_read_ahead(dev_t dev)
-{
-	KA_AUTO_CLOSE int fd = -1;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(dev), minor(dev));
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0)
-		(void)!write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB));
-}
-
 /* The core may have gone read-only by itself; then the mount has to look so. */
-static void show_read_only(const struct server *sv)
+static void show_read_only(struct server *sv)
 {
 	struct ka_fs_status status;
-	struct statvfs sv_fs;
-	unsigned long flags = MS_REMOUNT | MS_RDONLY;
 
 	ka_fs_get_status(sv->fs, &status);
-	if (!status.rdonly || sv->opts.rdonly || statvfs(sv->opts.mountpoint_path, &sv_fs))
-		return;
-	flags |= sv_fs.f_flag & ST_NODEV ? MS_NODEV : 0;
-	flags |= sv_fs.f_flag & ST_NOSUID ? MS_NOSUID : 0;
-	flags |= sv_fs.f_flag & ST_NOEXEC ? MS_NOEXEC : 0;
-	mount(NULL, sv->opts.mountpoint_path, NULL, flags, NULL);
+	if (status.rdonly && !sv->opts.rdonly)
+		(void)helper_ask(&sv->helper, HELPER_READ_ONLY);
 }
 
-static void leave_terminal(const char *mountpoint)
+static void leave_terminal(struct keeper *k)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	log_detach(mountpoint);
+	log_detach(k->sv->opts.mountpoint_path);
 	setsid();
 	(void)!chdir("/");
-	if (null < 0)
+	if (k->null_fd < 0)
 		return;
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	close(null);
+	dup2(k->null_fd, STDIN_FILENO);
+	dup2(k->null_fd, STDOUT_FILENO);
+	dup2(k->null_fd, STDERR_FILENO);
 }
 
 static void tell_parent(struct keeper *k)
@@ -92,7 +59,7 @@ static void tell_parent(struct keeper *k)
 
 	if (k->parent_fd < 0)
 		return;
-	leave_terminal(k->sv->opts.mountpoint_path);
+	leave_terminal(k);
 	(void)!write(k->parent_fd, &code, 1);
 	close(k->parent_fd);
 	k->parent_fd = -1;
@@ -100,16 +67,14 @@ static void tell_parent(struct keeper *k)
 
 static void complete_start(struct keeper *k)
 {
-	struct stat st;
+	int err = helper_ask(&k->sv->helper, HELPER_ANSWERS);
 
-	/* The workers answer this. It fails when somebody unmounts already. */
-	if (stat(k->sv->opts.mountpoint_path, &st)) {
+	if (err) {
 		log_msg(KA_MSG_ERROR, "the mount on '%s' does not answer: %s",
-			k->sv->opts.mountpoint, strerror(errno));
+			k->sv->opts.mountpoint, ka_strerror(err));
 		loop_end(&k->sv->loop);
 		return;
 	}
-	set_read_ahead(st.st_dev);
 	show_read_only(k->sv);
 	atomic_store(&k->ready, true);
 	tell_parent(k);
@@ -181,6 +146,7 @@ int keeper_init(struct keeper *k, struct server *sv, int parent_fd)
 	sigset_t set;
 
 	*k = (struct keeper){.sv = sv, .parent_fd = parent_fd, .kick_fd = -1};
+	k->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* later on that is not allowed */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -232,4 +198,6 @@ void keeper_release(struct keeper *k)
 		close(k->kick_fd);
 	if (k->parent_fd >= 0)
 		close(k->parent_fd);
+	if (k->null_fd >= 0)
+		close(k->null_fd);
 }

@@ -22,6 +22,7 @@ struct keeper {
 	pthread_t thread;
 	int signal_fd;
 	int kick_fd;
+	int null_fd;   /* for when it leaves the terminal */
 	int parent_fd; /* -1: nobody waits; else one byte: the exit code */
 	bool started;
 	_Atomic bool kicked; /* a checkpoint was asked for */

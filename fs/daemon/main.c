@@ -10,10 +10,14 @@
  * The mount is made before the filesystem is opened, because to open it for
  * writing stores to the region and a refusal must not. Nothing can be seen
  * through the mount before the session loop runs.
+ *
+ * What the mount needs privileges for later on is up to a helper process, so
+ * those of the daemon itself are gone before it reads what the region holds.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -94,7 +98,37 @@ static int open_fs(struct server *sv)
 	};
 
 	shield_memory(ka_region_at(sv->rg, 0, info->capacity_bytes), info->capacity_bytes);
-	return ka_fs_open(sv->rg, &opts, &sv->fs);
+	return shield_others() ?: ka_fs_open(sv->rg, &opts, &sv->fs);
+}
+
+/*
+ * libfuse unmounts by itself what it has mounted, for which there will be no
+ * privileges, unless the descriptor of the session tells that it is done: as a pipe that
+ * nobody reads does.
+ */
+static int make_severed_fd(int *ret_fd)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	close(fds[0]);
+	*ret_fd = fds[1];
+	return 0;
+}
+
+static int mount_session(struct server *sv)
+{
+	int err = make_severed_fd(&sv->severed_fd);
+
+	if (err)
+		return err;
+	if (fuse_session_mount(sv->se, sv->opts.mountpoint_path)) {
+		sv->explained = geteuid() != 0; /* by fusermount3, else by libfuse */
+		return -EIO;
+	}
+	sv->mounted = true;
+	return helper_ask(&sv->helper, HELPER_MOUNTED);
 }
 
 static int start(struct server *sv)
@@ -102,12 +136,10 @@ static int start(struct server *sv)
 	int err;
 
 	err = check_device();
+	err = err ?: helper_start(&sv->helper, sv->opts.mountpoint_path);
 	err = err ?: open_region(sv);
 	err = err ?: new_session(sv);
-	if (!err && fuse_session_mount(sv->se, sv->opts.mountpoint_path)) {
-		sv->explained = geteuid() != 0; /* by fusermount3, else by libfuse */
-		err = -EIO;
-	}
+	err = err ?: mount_session(sv);
 	err = err ?: open_fs(sv);
 	err = err ?: mixed_start(&sv->mixed, sv);
 	return err ?: keeper_start(&sv->keeper);
@@ -128,6 +160,26 @@ static int serve(struct server *sv)
 	return err;
 }
 
+/*
+ * Requests end here: the descriptor is closed first, as what is written back while
+ * it unmounts would wait for an answer for ever. If the mount is gone already, so
+ * somebody unmounted it, what is there now is not ours.
+ */
+static void leave_mount(struct server *sv)
+{
+	struct pollfd session = {.fd = fuse_session_fd(sv->se)};
+	bool gone = poll(&session, 1, 0) == 1 && session.revents & POLLERR;
+	int err;
+
+	dup3(sv->severed_fd, session.fd, O_CLOEXEC);
+	err = gone ? 0 : helper_ask(&sv->helper, HELPER_UNMOUNT);
+	if (err)
+		log_msg(KA_MSG_WARNING, "cannot unmount '%s': %s; 'umount %s' does",
+			sv->opts.mountpoint, ka_strerror(err), sv->opts.mountpoint);
+	fuse_session_unmount(sv->se); /* frees what belongs to it */
+	sv->mounted = false;
+}
+
 /* Gives everything back, as far as it was taken. */
 static int end(struct server *sv)
 {
@@ -135,8 +187,8 @@ static int end(struct server *sv)
 
 	if (sv->rg)
 		ka_region_leaving(sv->rg); /* whoever wants the region next may wait for it */
-	if (sv->se)
-		fuse_session_unmount(sv->se);
+	if (sv->mounted)
+		leave_mount(sv);
 	mixed_stop(&sv->mixed);
 	keeper_stop(&sv->keeper);
 	if (sv->fs)
@@ -144,13 +196,16 @@ static int end(struct server *sv)
 	ka_region_close(sv->rg);
 	if (sv->se)
 		fuse_session_destroy(sv->se);
+	if (sv->severed_fd >= 0)
+		close(sv->severed_fd);
+	helper_stop(&sv->helper);
 	cache_release(&sv->cache);
 	return err;
 }
 
 static int run_server(struct opts *opts, int parent_fd)
 {
-	struct server sv = {.opts = *opts, .rg = NULL};
+	struct server sv = {.opts = *opts, .helper = {.fd = -1}, .severed_fd = -1};
 	int err, end_err;
 
 	umask(0); /* the kernel applies that of the caller */
@@ -232,6 +287,7 @@ int main(int argc, char **argv)
 	int err, code;
 
 	fill_stdio();
+	helper_init_title(argc, argv);
 	err = opts_parse(&opts, argc, argv, &sink);
 	if (err) {
 		opts_release(&opts);

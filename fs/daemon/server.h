@@ -15,6 +15,7 @@
 #include "fuse_cache.h"
 #include "fuse_loop.h"
 #include "fuse_mixed.h"
+#include "helper.h"
 #include "keeper.h"
 #include "opts.h"
 
@@ -29,6 +30,9 @@ struct server {
 	struct cache cache;
 	struct mixed mixed;
 	struct keeper keeper;
+	struct helper helper;
+	int severed_fd;		 /* takes the place of the session's; -1: none */
+	bool mounted;		 /* and not unmounted by us */
 	bool explained;		 /* why it cannot start */
 	bool needs_sync;	 /* fsync has something to do */
 	_Atomic bool no_opendir; /* the kernel does without it */
