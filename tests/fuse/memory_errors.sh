@@ -82,8 +82,4 @@ rm "$mount/dir/second"
 "$CTL" scrub "$mount" >"$work/scrub" || fail "scrub after rm: $(cat "$work/scrub")"
 unmount_region
 
-say "fsck gives up what nobody needs"
-code=0
-"$FSCK" -p -f "$region" >"$work/fsck" || code=$?
-[ "$code" -eq 1 ] || fail "fsck -p -f says $code: $(cat "$work/fsck")"
 check_region
