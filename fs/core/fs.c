@@ -173,9 +173,12 @@ int ka_fs_checkpoint(struct ka_fs *fs)
 	if (fs->rdonly)
 		return -EROFS;
 	pthread_rwlock_wrlock(&fs->op_lock);
-	err = atomic_load(&fs->failed) ?: ka_fs_store(fs, KA_STATE_MOUNTED);
+	if (atomic_load(&fs->sealed))
+		err = -EROFS;
+	else
+		err = atomic_load(&fs->failed) ?: ka_fs_store(fs, KA_STATE_MOUNTED);
 	pthread_rwlock_unlock(&fs->op_lock);
-	if (err)
+	if (err && err != -EROFS)
 		ka_msg(fs->sink, KA_MSG_ERROR, "cannot write a checkpoint: %s", ka_strerror(err));
 	return err;
 }
@@ -187,7 +190,7 @@ bool ka_fs_wants_checkpoint(const struct ka_fs *fs)
 	/* A large index is worth more log: at most as much again is written. */
 	uint64_t records = ka_max(CKPT_RECORDS_MAX, fs->index.inodes.count / 2);
 
-	return !fs->rdonly && !atomic_load(&fs->failed) &&
+	return !ka_fs_is_rdonly(fs) && !atomic_load(&fs->failed) &&
 	       (atomic_load(&fs->log.wants_ckpt) || atomic_load(&fs->log.new_bytes) > bytes ||
 		atomic_load(&fs->log.new_records) > records);
 }
@@ -230,32 +233,6 @@ static int make_root(struct ka_fs *fs, const struct ka_format_opts *opts)
 	return 0;
 }
 
-/* Nothing but the magic makes a superblock of it: the rest may be a file's. */
-static void erase_super(struct ka_region *rg, uint64_t addr)
-{
-	static const uint8_t zeros[KA_SUPER_BYTES];
-	uint8_t magic[sizeof(KA_SUPER_MAGIC) - 1];
-
-	/* What cannot be read is none either. */
-	if (!ka_region_read(rg, addr, magic, sizeof(magic)) &&
-	    !memcmp(magic, KA_SUPER_MAGIC, sizeof(magic)))
-		ka_region_copy(rg, addr, zeros, sizeof(zeros));
-}
-
-/*
- * Old superblocks must not come back to life when the format is cut off. What is none
- * stays: until the erasure is durable the old filesystem is there, and whole.
- */
-static int erase_supers(struct ka_region *rg)
-{
-	uint64_t bytes, capacity = ka_region_info(rg)->capacity_bytes;
-
-	erase_super(rg, 0);
-	for (bytes = KA_SEGMENT_MIN; bytes <= ka_min(KA_SEGMENT_MAX, capacity); bytes *= 2)
-		erase_super(rg, bytes - KA_SUPER_BYTES);
-	return ka_region_fence(rg);
-}
-
 int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
 		 const struct ka_msg_sink *sink)
 {
@@ -272,7 +249,7 @@ int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
 		err = make_root(fs, opts);
 	if (!err) {
 		atomic_store(&fs->log.gen, 1);
-		err = erase_supers(rg);
+		err = ka_super_erase(rg);
 	}
 	if (!err)
 		err = ka_fs_store(fs, KA_STATE_CLEAN);
@@ -354,6 +331,8 @@ static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
 	atomic_store(&fs->log.gen, head.next_gen);
 	if (fs->super.state == KA_STATE_MOUNTED || which)
 		err = recover(fs, head.seq, ret);
+	else if (fs->super.state == KA_STATE_SEALED)
+		ret->orphans = ka_drop_orphans(fs); /* they were open when it was sealed */
 	return err;
 }
 
@@ -443,7 +422,8 @@ int ka_fs_close(struct ka_fs *fs)
 {
 	int err = 0;
 
-	if (!fs->rdonly) {
+	/* What is sealed is as clean as can be. */
+	if (!ka_fs_is_rdonly(fs)) {
 		err = atomic_load(&fs->failed);
 		if (!err) {
 			ka_drop_orphans(fs);
@@ -480,4 +460,16 @@ void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 	usable = ka_min(fs->super.owned_bytes, fs->super.segments * fs->super.segment_bytes);
 	ret->used_bytes = usable - ret->free_bytes;
 	pthread_rwlock_unlock(&fs->op_lock);
+}
+
+bool ka_fs_uses_segment(struct ka_fs *fs, uint64_t index)
+{
+	enum ka_seg_state state;
+
+	if (index >= fs->segs.count)
+		return false;
+	pthread_mutex_lock(&fs->segs.lock);
+	state = fs->segs.seg[index].state;
+	pthread_mutex_unlock(&fs->segs.lock);
+	return state != KA_SEG_FREE && state != KA_SEG_ABSENT && state != KA_SEG_BAD;
 }

@@ -47,6 +47,7 @@ struct ka_fs {
 	pthread_rwlock_t op_lock;
 	_Atomic int failed; /* code that every operation answers; 0: none */
 	bool rdonly;
+	_Atomic bool sealed; /* changes under op_lock for writing */
 	_Atomic bool noatime;
 	_Atomic bool nodiratime;
 	bool damaged;

@@ -24,7 +24,7 @@ static bool is_due(const struct ka_fs *fs, const struct ka_inode *inode, struct 
 {
 	struct ka_time changed;
 
-	if (fs->rdonly || atomic_load(&fs->noatime) ||
+	if (ka_fs_is_rdonly(fs) || atomic_load(&fs->noatime) ||
 	    (S_ISDIR(inode->mode) && atomic_load(&fs->nodiratime)))
 		return false;
 	if (now.sec - DAY_SECONDS >= inode->atime.sec)
@@ -81,7 +81,7 @@ static int do_update(struct ka_fs *fs, void *arg)
 
 void ka_ino_accessed(struct ka_fs *fs, ka_ino_t ino)
 {
-	if (!fs->rdonly && !atomic_load(&fs->noatime))
+	if (!ka_fs_is_rdonly(fs) && !atomic_load(&fs->noatime))
 		(void)ka_op_run(fs, true, do_update, &ino);
 }
 

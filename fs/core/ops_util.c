@@ -25,10 +25,9 @@ int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *a
 		err = atomic_load(&fs->failed);
 		if (err)
 			return err;
-		if (modify && fs->rdonly)
-			return -EROFS;
 		pthread_rwlock_rdlock(&fs->op_lock);
-		err = fn(fs, arg);
+		/* Under the lock: what was let in before a seal is behind it. */
+		err = modify && ka_fs_is_rdonly(fs) ? -EROFS : fn(fs, arg);
 		pthread_rwlock_unlock(&fs->op_lock);
 		if (err == -KA_ERR_NEED_CKPT) {
 			err = ka_fs_checkpoint(fs);

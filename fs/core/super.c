@@ -312,6 +312,28 @@ int ka_super_write(struct ka_region *rg, struct ka_super *sb, const struct ka_ms
 	return stored ? 0 : -KA_ERR_STORE;
 }
 
+/* Nothing but the magic makes a superblock of it: the rest may be a file's. */
+static void erase_copy(struct ka_region *rg, uint64_t addr)
+{
+	static const uint8_t zeros[KA_SUPER_BYTES];
+	uint8_t magic[sizeof(KA_SUPER_MAGIC) - 1];
+
+	/* What cannot be read is none either. */
+	if (!ka_region_read(rg, addr, magic, sizeof(magic)) &&
+	    !memcmp(magic, KA_SUPER_MAGIC, sizeof(magic)))
+		ka_region_copy(rg, addr, zeros, sizeof(zeros));
+}
+
+int ka_super_erase(struct ka_region *rg)
+{
+	uint64_t bytes, capacity = ka_region_info(rg)->capacity_bytes;
+
+	erase_copy(rg, 0);
+	for (bytes = KA_SEGMENT_MIN; bytes <= ka_min(KA_SEGMENT_MAX, capacity); bytes *= 2)
+		erase_copy(rg, bytes - KA_SUPER_BYTES);
+	return ka_region_fence(rg);
+}
+
 int ka_super_geometry(struct ka_super *sb, uint64_t capacity_bytes, uint64_t slice_bytes)
 {
 	uint64_t segment = SEGMENT_DEFAULT_MAX;

@@ -107,6 +107,8 @@ static int prepare_writing(fuse_req_t req, fuse_ino_t ino, int flags)
 
 	if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC))
 		return 0;
+	if (ka_fs_is_rdonly(sv->fs))
+		return -EROFS; /* sealed: the kernel knows nothing of it */
 	err = ka_getattr(sv->fs, ino, &attr);
 	if (err)
 		return err;

@@ -79,6 +79,20 @@ int ka_fs_checkpoint(struct ka_fs *fs);
 /* Whether enough was written since the last one. Cheap. */
 bool ka_fs_wants_checkpoint(const struct ka_fs *fs);
 
+/*
+ * The last step before the memory is left alone: a checkpoint and the state
+ * "sealed", durable; everything that would change something is refused with -EROFS
+ * from then on, by open files too. Closing leaves it so. A filesystem that is
+ * sealed already stays it. 0, -EROFS where it was opened read-only, or the reason.
+ */
+int ka_fs_seal(struct ka_fs *fs);
+
+/* Takes that back: "mounted" is durable before anything is written. */
+int ka_fs_unseal(struct ka_fs *fs);
+
+/* Whether operations that change something are refused, for whatever reason. */
+bool ka_fs_is_rdonly(const struct ka_fs *fs);
+
 struct ka_fs_status {
 	struct ka_super super; /* as on media now */
 	uint64_t used_bytes;   /* in no way available to ordinary writes */
@@ -89,11 +103,14 @@ struct ka_fs_status {
 	uint64_t log_bytes; /* since the last checkpoint */
 	uint64_t log_records;
 	uint64_t bad_bytes; /* of segments with memory errors, which are not used any more */
-	bool rdonly;
+	bool rdonly;	    /* opened so, or damaged; not: sealed, which super.state tells */
 	bool damaged;
 };
 
 void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret);
+
+/* Whether a segment holds anything that is in use: records, data, a checkpoint. */
+bool ka_fs_uses_segment(struct ka_fs *fs, uint64_t index);
 
 /* What could not be read since the mount: a range of a file, or of a structure. */
 struct ka_damage {

@@ -47,6 +47,14 @@ struct ka_ioc_atime {
 
 #define KA_IOC_SET_ATIME _IOW('K', 0x42, struct ka_ioc_atime)
 
+/* Seals the filesystem, or takes that back; for root and the owner of the daemon. */
+struct ka_ioc_seal {
+	uint32_t on; /* 1 or 0 */
+	uint32_t rsv;
+};
+
+#define KA_IOC_SEAL _IOW('K', 0x44, struct ka_ioc_seal)
+
 /* Something that cannot be read. */
 struct ka_ioc_damage {
 	uint64_t index; /* in: which of them, in the order in which they were met */

@@ -180,4 +180,21 @@ int ka_listxattr(struct ka_fs *fs, ka_ino_t ino, bool trusted_too, char *buf, si
 /* Checks that every byte of the file is whole. 0 or -KA_ERR_*. */
 int ka_check_file(struct ka_fs *fs, ka_ino_t ino);
 
+/* Neighbouring bytes of a file that lie in one record and are whole, or are not. */
+struct ka_run {
+	uint64_t off; /* in the file; may lie behind its end */
+	uint64_t len;
+	uint64_t addr;	 /* of the first byte in the region; 0: room is kept, reads as zeros */
+	uint64_t record; /* address of the record; 0 if addr is */
+	uint64_t seq;	 /* of the record */
+	int err;	 /* why the bytes cannot be believed; 0: every checksum was right */
+};
+
+/*
+ * The first run that ends behind off, from off or its own beginning on; what lies
+ * before it is a hole. Verifies, whatever verify= says. What addr leads to stays
+ * as it is only while nothing is written. -ENXIO: there is none.
+ */
+int ka_map(struct ka_fs *fs, ka_ino_t ino, uint64_t off, struct ka_run *ret);
+
 #endif

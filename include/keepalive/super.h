@@ -86,6 +86,13 @@ int ka_super_write(struct ka_region *rg, struct ka_super *sb, const struct ka_ms
 void ka_super_encode(const struct ka_super *sb, uint32_t copy, struct ka_super_disk *ret_disk);
 
 /*
+ * Zeroes every superblock, wherever a copy could be, durably: none comes back to life
+ * when what follows is cut off. What is none stays: until the erasure is durable the
+ * old filesystem is there, and whole. 0 or -KA_ERR_STORE.
+ */
+int ka_super_erase(struct ka_region *rg);
+
+/*
  * Fills in the geometry for capacity bytes: segment size, slices, copies; the
  * rest of sb stays. slice_bytes 0 lets it choose. -KA_ERR_REGION_SMALL.
  */
