@@ -88,3 +88,34 @@ void cache_set_privileged(struct cache *c, ka_ino_t ino)
 		atomic_store(&oi->privileged, true);
 	pthread_mutex_unlock(&c->lock);
 }
+
+/* The caller holds the lock. list NULL: only counts. */
+static size_t collect(const struct cache *c, ka_ino_t *list)
+{
+	const struct open_inode *oi;
+	size_t i, count = 0;
+
+	for (i = 0; i < CACHE_BUCKETS; i++) {
+		for (oi = c->bucket[i]; oi; oi = oi->next) {
+			if (!atomic_load(&oi->cached))
+				continue;
+			if (list)
+				list[count] = oi->ino;
+			count++;
+		}
+	}
+	return count;
+}
+
+int cache_list(struct cache *c, ka_ino_t **ret_list, size_t *ret_count)
+{
+	ka_ino_t *list;
+
+	pthread_mutex_lock(&c->lock);
+	list = malloc((collect(c, NULL) + 1) * sizeof(*list));
+	if (list)
+		*ret_count = collect(c, list);
+	pthread_mutex_unlock(&c->lock);
+	*ret_list = list;
+	return list ? 0 : -ENOMEM;
+}

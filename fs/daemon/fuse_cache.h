@@ -81,6 +81,9 @@ void cache_release(struct cache *c);
 int cache_open(struct cache *c, ka_ino_t ino, int flags, struct handle *h);
 void cache_close(struct cache *c, struct handle *h);
 
+/* The inodes that have cached opens, to be freed. 0 or -ENOMEM. */
+int cache_list(struct cache *c, ka_ino_t **ret_list, size_t *ret_count);
+
 /* The inode may have privileges, from now on. */
 void cache_set_privileged(struct cache *c, ka_ino_t ino);
 

@@ -53,6 +53,14 @@ void reply_code(fuse_req_t req, int err)
 	fuse_reply_err(req, err ? ka_errno(err) : 0);
 }
 
+void reply_ioctl(fuse_req_t req, int err)
+{
+	if (err)
+		reply_code(req, err);
+	else
+		fuse_reply_ioctl(req, 0, NULL, 0);
+}
+
 void reply_changed(fuse_req_t req, int err)
 {
 	struct server *sv = server_of(req);

@@ -103,6 +103,18 @@ static void scrub(fuse_req_t req, const struct ka_ioc_scrub *in)
 	fuse_reply_ioctl(req, 0, &out, sizeof(out));
 }
 
+static void set_seal(fuse_req_t req, const struct ka_ioc_seal *in)
+{
+	struct server *sv = server_of(req);
+
+	if (in->on > 1 || in->rsv)
+		reply_code(req, -EINVAL);
+	else if (in->on)
+		mixed_seal(&sv->mixed, req);
+	else
+		reply_ioctl(req, ka_fs_unseal(sv->fs));
+}
+
 /* Root and whoever runs the daemon. */
 static bool is_master(fuse_req_t req)
 {
@@ -138,6 +150,8 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		get_damage(req, in);
 	else if (cmd == KA_IOC_SET_ATIME)
 		set_atime(req, in);
+	else if (cmd == KA_IOC_SEAL)
+		set_seal(req, in);
 	else if (cmd == KA_IOC_SCRUB)
 		scrub(req, in);
 	else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fuse_mixed.c - direct writes beside the page cache; see fuse_mixed.h. */
+/* fuse_mixed.c - what needs the kernel's caches to be told; see fuse_mixed.h. */
 #include "fuse_mixed.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 struct mixed_job {
 	struct mixed_job *next;
 	fuse_req_t req;
-	struct handle *h; /* a reference */
+	struct handle *h; /* a reference; NULL: to seal the filesystem */
 	off_t off;
 	size_t size; /* of data */
 	size_t written;
@@ -20,17 +20,38 @@ struct mixed_job {
 	char data[];
 };
 
-/* Drops pages and attributes. An error means that there is nothing to drop. */
-static void tell(struct mixed *m, const struct mixed_job *job, size_t len)
+static bool is_closing(struct mixed *m)
 {
 	bool closing;
 
 	pthread_mutex_lock(&m->lock);
 	closing = m->closing;
 	pthread_mutex_unlock(&m->lock);
-	if (!closing && len)
+	return closing;
+}
+
+/* Drops pages and attributes. An error means that there is nothing to drop. */
+static void tell(struct mixed *m, const struct mixed_job *job, size_t len)
+{
+	if (len && !is_closing(m))
 		fuse_lowlevel_notify_inval_inode(m->sv->se, job->h->inode->ino, job->off,
 						 (off_t)len);
+}
+
+/*
+ * What programs have stored through mappings has to be in the filesystem before it
+ * is sealed. To drop the pages of a file writes back what is in them, and waits.
+ */
+static int seal(struct mixed *m)
+{
+	ka_ino_t *ino = NULL;
+	size_t count, i;
+	int err = cache_list(&m->sv->cache, &ino, &count);
+
+	for (i = 0; !err && i < count && !is_closing(m); i++)
+		fuse_lowlevel_notify_inval_inode(m->sv->se, ino[i], 0, 0);
+	free(ino);
+	return err ?: ka_fs_seal(m->sv->fs);
 }
 
 static int write_job(struct mixed *m, struct mixed_job *job)
@@ -49,8 +70,13 @@ static int write_job(struct mixed *m, struct mixed_job *job)
 
 static void run_job(struct mixed *m, struct mixed_job *job)
 {
-	int err = job->done ? 0 : write_job(m, job);
+	int err;
 
+	if (!job->h) {
+		reply_ioctl(job->req, seal(m));
+		return;
+	}
+	err = job->done ? 0 : write_job(m, job);
 	if (err) {
 		reply_code(job->req, err);
 	} else {
@@ -118,7 +144,8 @@ static struct mixed_job *new_job(struct mixed *m, fuse_req_t req, struct handle 
 
 	if (!job) {
 		reply_code(req, -ENOMEM);
-		put_handle(m->sv, h);
+		if (h)
+			put_handle(m->sv, h);
 		return NULL;
 	}
 	*job = (struct mixed_job){.req = req, .h = h, .off = off, .size = size};
@@ -145,6 +172,14 @@ void mixed_written(struct mixed *m, fuse_req_t req, struct handle *h, size_t wri
 	job->written = written;
 	job->done = true;
 	queue(m, job);
+}
+
+void mixed_seal(struct mixed *m, fuse_req_t req)
+{
+	struct mixed_job *job = new_job(m, req, NULL, 0, 0);
+
+	if (job)
+		queue(m, job);
 }
 
 void mixed_quiesce(struct mixed *m)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fuse_mixed.h - direct writes that need the kernel's caches to be told.
+ * fuse_mixed.h - direct writes that need the kernel's caches to be told, and
+ * sealing, before which the kernel has to write back what is in them.
  *
  * Telling may wait for pages that a reader has locked, so for a thread that
- * serves reads, and must not be done by one. Such writes are therefore handed
+ * serves reads, and must not be done by one. Such requests are therefore handed
  * to a thread of their own, which answers them too.
  */
 #ifndef KEEPALIVE_DAEMON_FUSE_MIXED_H
@@ -41,6 +42,9 @@ void mixed_write(struct mixed *m, fuse_req_t req, struct handle *h, const char *
 
 /* A write that was done, but became mixed meanwhile. */
 void mixed_written(struct mixed *m, fuse_req_t req, struct handle *h, size_t written, off_t off);
+
+/* Writes back what is in mapped files, seals the filesystem, and answers req. */
+void mixed_seal(struct mixed *m, fuse_req_t req);
 
 /*
  * The daemon ends: waits until nothing is told any more, and from then on

@@ -38,6 +38,9 @@ void attr_to_entry(const struct ka_attr *attr, struct fuse_entry_param *ret);
 /* Answers with a code: 0, or a negative one of either kind. */
 void reply_code(fuse_req_t req, int err);
 
+/* The same to an ioctl that has nothing to hand back. */
+void reply_ioctl(fuse_req_t req, int err);
+
 /* The same after an operation that may have written. */
 void reply_changed(fuse_req_t req, int err);
 
