@@ -17,17 +17,40 @@
 #define CTL_USAGE   2
 #define CTL_DAMAGED 4
 
+#define CTL_OPERANDS 3
+
+/* What getopt gives for options without a short form. */
+enum {
+	CTL_OPT_OVERWRITE = 256,
+	CTL_OPT_RESTORE,
+	CTL_OPT_OFF,
+	CTL_OPT_OFFSET,
+	CTL_OPT_INODE,
+	CTL_OPT_PATH,
+};
+
 struct ctl_args {
 	const struct ka_msg_sink *sink;
-	const char *target; /* the only operand */
+	const char *target; /* the first operand */
+	const char *operand[CTL_OPERANDS];
+	int operands;
 	bool json;
 	bool records;
 	const char *share; /* as given, or NULL */
+	bool force;
+	bool overwrite;
+	bool restore;
+	bool off;
+	const char *offset; /* as given; NULL: not */
+	const char *inode;
+	const char *path;
 };
 
 struct ctl_command {
 	const char *name;
-	const char *operand;
+	const char *operand; /* what the command needs, in words */
+	int operands_min;    /* 0: exactly one operand */
+	int operands_max;
 	const char *help; /* its whole --help */
 	const char *short_options;
 	const struct option *long_options;
@@ -37,6 +60,9 @@ struct ctl_command {
 extern const struct ctl_command ctl_status;
 extern const struct ctl_command ctl_dump;
 extern const struct ctl_command ctl_scrub;
+extern const struct ctl_command ctl_extract;
+extern const struct ctl_command ctl_image;
+extern const struct ctl_command ctl_seal;
 
 /* "clean", "mounted", "sealed": as the superblock says. */
 const char *ctl_state_name(enum ka_super_state state);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dump.c - keepalivectl dump: superblock copies, checkpoints, segments, and
+ * dump.c - keepalivectl dump of a whole region: superblock copies, checkpoints, segments, and
  * with --records every record, as far as they are valid.
  *
  * Media is believed only where a validator of the core has passed. JSON is
@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "ctl.h"
+#include "dump.h"
 #include "dump_record.h"
 #include "emit.h"
 #include "keepalive/err.h"
@@ -20,19 +21,9 @@
 #include "keepalive/util.h"
 #include "program.h"
 
-struct dump {
-	const struct ctl_args *args;
-	const struct ka_region *rg;
-	struct ka_super super;		   /* the valid copy that counts */
-	uint64_t segments;		   /* those that are not lent */
-	const struct ka_super_disk *shown; /* the copy shown already */
-	bool first;			   /* member, or element, of the JSON being printed */
-};
-
 /* ---- output -------------------------------------------------------------- */
 
-/* A member of the outermost object, or with key NULL an element; frees obj. */
-static void put_json(struct dump *d, const char *key, struct json_object *obj)
+void dump_put_json(struct dump *d, const char *key, struct json_object *obj)
 {
 	fputs(d->first ? "\n" : ",\n", stdout);
 	d->first = false;
@@ -45,8 +36,7 @@ static void put_json(struct dump *d, const char *key, struct json_object *obj)
 	json_object_put(obj);
 }
 
-/* Where the values of one thing go: a fresh object, or lines under a title. */
-static struct emit open_emit(const struct dump *d, bool lines)
+struct emit dump_emit(const struct dump *d, bool lines)
 {
 	return (struct emit){
 		.obj = d->args->json ? json_object_new_object() : NULL,
@@ -56,7 +46,7 @@ static struct emit open_emit(const struct dump *d, bool lines)
 
 /* ---- superblock ---------------------------------------------------------- */
 
-static bool usable(int err)
+bool dump_usable(int err)
 {
 	return !err || err == -KA_ERR_SUPER_RO_FEATURE;
 }
@@ -104,11 +94,10 @@ static bool same_copy(const struct ka_super_disk *a, const struct ka_super_disk 
 		       offsetof(struct ka_super_disk, csum) - behind);
 }
 
-/* One copy; err is what ka_super_read found wrong with it. */
-static struct json_object *dump_copy(struct dump *d, int copy, uint64_t addr, int err)
+struct json_object *dump_copy(struct dump *d, int copy, uint64_t addr, int err)
 {
 	const struct ka_super_disk *disk = ka_region_at(d->rg, addr, sizeof(*disk));
-	struct emit e = open_emit(d, true);
+	struct emit e = dump_emit(d, true);
 	struct ka_super sb;
 
 	if (!d->args->json) {
@@ -119,10 +108,10 @@ static struct json_object *dump_copy(struct dump *d, int copy, uint64_t addr, in
 	} else {
 		emit_u64(&e, "copy", (uint64_t)copy);
 		emit_hex(&e, "addr", addr);
-		emit_bool(&e, "valid", usable(err));
+		emit_bool(&e, "valid", dump_usable(err));
 		emit_text(&e, "error", err ? ka_strerror(err) : NULL);
 	}
-	if (!usable(err) || !disk || !usable(ka_super_decode(disk, &sb)))
+	if (!dump_usable(err) || !disk || !dump_usable(ka_super_decode(disk, &sb)))
 		return e.obj;
 	if (!d->args->json && d->shown && same_copy(d->shown, disk))
 		return NULL;
@@ -148,8 +137,8 @@ static int dump_super(struct dump *d)
 			json_object_array_add(copies, obj);
 	}
 	if (copies)
-		put_json(d, "superblocks", copies);
-	return usable(err) ? 0 : err;
+		dump_put_json(d, "superblocks", copies);
+	return dump_usable(err) ? 0 : err;
 }
 
 /* ---- checkpoints --------------------------------------------------------- */
@@ -206,7 +195,7 @@ static int next_chunk(const struct dump *d, struct ka_scan *scan, uint64_t *hops
 static void dump_chunk(const struct dump *d, const struct ka_rec_disk *rec, uint64_t addr,
 		       struct json_object *chunks)
 {
-	struct emit e = open_emit(d, false);
+	struct emit e = dump_emit(d, false);
 
 	if (!chunks)
 		fputs("  chunk", stdout);
@@ -243,7 +232,7 @@ static int dump_chunks(const struct dump *d, const struct ka_ckpt_ptr *ptr,
 static struct json_object *dump_ckpt_ptr(const struct dump *d, const struct ka_ckpt_ptr *ptr,
 					 const char *what)
 {
-	struct emit e = open_emit(d, false);
+	struct emit e = dump_emit(d, false);
 	struct json_object *chunks = e.obj ? json_object_new_array() : NULL;
 	int err;
 
@@ -282,7 +271,7 @@ static void dump_checkpoints(struct dump *d)
 			json_object_array_add(all, obj);
 	}
 	if (all)
-		put_json(d, "checkpoints", all);
+		dump_put_json(d, "checkpoints", all);
 }
 
 /* ---- segments ------------------------------------------------------------ */
@@ -319,7 +308,7 @@ static void see_record(const struct dump *d, struct walk *w, const struct ka_rec
 		w->bytes += ka_get32(rec->bytes);
 	if (!d->args->records)
 		return;
-	e = open_emit(d, false);
+	e = dump_emit(d, false);
 	if (!e.obj)
 		fputs("   ", stdout);
 	dump_record(&e, rec, addr);
@@ -337,7 +326,7 @@ static void see_gap(const struct dump *d, struct walk *w, uint64_t from, uint64_
 	w->gaps++;
 	if (!d->args->records)
 		return;
-	e = open_emit(d, false);
+	e = dump_emit(d, false);
 	if (!e.obj)
 		fputs("   ", stdout);
 	emit_hex(&e, "addr", from);
@@ -386,7 +375,7 @@ static void walk_segment(const struct dump *d, uint64_t index, const struct ka_s
 	}
 }
 
-static const char *kind_name(enum ka_segment_kind kind)
+const char *dump_kind_name(enum ka_segment_kind kind)
 {
 	return kind == KA_SEGMENT_LOG ? "log" : "checkpoint";
 }
@@ -395,7 +384,7 @@ static void print_header(const struct dump *d, uint64_t index, const struct ka_s
 {
 	printf("segment %" PRIu64 ": %s gen=%" PRIu64 " writer=%" PRIu32 " prev_gen=%" PRIu64
 	       " open_seq=%" PRIu64 "%s",
-	       index, kind_name(info->kind), info->gen, info->writer, info->prev_gen,
+	       index, dump_kind_name(info->kind), info->gen, info->writer, info->prev_gen,
 	       info->open_seq, d->args->records ? "\n" : "");
 }
 
@@ -416,11 +405,11 @@ static void print_walk(const struct dump *d, const struct walk *w)
 static void json_segment(struct dump *d, uint64_t index, const struct ka_segment_info *info,
 			 const struct walk *w, struct json_object *records)
 {
-	struct emit e = open_emit(d, false);
+	struct emit e = dump_emit(d, false);
 
 	emit_u64(&e, "index", index);
 	emit_hex(&e, "addr", segment_addr(d, index));
-	emit_text(&e, "kind", kind_name(info->kind));
+	emit_text(&e, "kind", dump_kind_name(info->kind));
 	emit_u64(&e, "gen", info->gen);
 	emit_u64(&e, "writer", info->writer);
 	emit_u64(&e, "prev_gen", info->prev_gen);
@@ -435,7 +424,7 @@ static void json_segment(struct dump *d, uint64_t index, const struct ka_segment
 	emit_text(&e, "error", w->err ? ka_strerror(w->err) : NULL);
 	if (records)
 		json_object_object_add(e.obj, "record_list", records);
-	put_json(d, NULL, e.obj);
+	dump_put_json(d, NULL, e.obj);
 }
 
 static void dump_segment(struct dump *d, uint64_t index, const struct ka_segment_info *info)
@@ -465,7 +454,7 @@ static bool is_damaged_header(const struct dump *d, uint64_t index)
 
 static void dump_bad_header(struct dump *d, uint64_t index)
 {
-	struct emit e = open_emit(d, false);
+	struct emit e = dump_emit(d, false);
 
 	if (!e.obj) {
 		printf("segment %" PRIu64 ": %s\n", index, ka_strerror(-KA_ERR_SEGMENT_HEADER));
@@ -475,7 +464,7 @@ static void dump_bad_header(struct dump *d, uint64_t index)
 	emit_hex(&e, "addr", segment_addr(d, index));
 	emit_text(&e, "kind", NULL);
 	emit_text(&e, "error", ka_strerror(-KA_ERR_SEGMENT_HEADER));
-	put_json(d, NULL, e.obj);
+	dump_put_json(d, NULL, e.obj);
 }
 
 static void print_rest(const struct dump *d, uint64_t unused)
@@ -511,20 +500,20 @@ static void dump_segments(struct dump *d)
 
 /* ---- the whole ------------------------------------------------------------ */
 
-static void dump_region(struct dump *d)
+void dump_region(struct dump *d)
 {
 	const struct ka_region_info *info = ka_region_info(d->rg);
-	struct emit e = open_emit(d, true);
+	struct emit e = dump_emit(d, true);
 
 	if (!e.obj)
 		return;
 	emit_bytes(&e, "path", info->path, strlen(info->path));
 	emit_u64(&e, "bytes", info->capacity_bytes);
-	put_json(d, "version", json_object_new_string(KEEPALIVE_VERSION));
-	put_json(d, "region", e.obj);
+	dump_put_json(d, "version", json_object_new_string(KEEPALIVE_VERSION));
+	dump_put_json(d, "region", e.obj);
 }
 
-static int dump_all(struct dump *d)
+int dump_all(struct dump *d)
 {
 	int err;
 
@@ -542,48 +531,3 @@ static int dump_all(struct dump *d)
 		puts("\n}");
 	return err;
 }
-
-static int run_dump(const struct ctl_args *args)
-{
-	struct dump d = {.args = args, .first = true};
-	struct ka_region *rg;
-	bool used = false;
-	int err;
-
-	if (ka_program_check_region(args->sink, args->target))
-		return CTL_FAILED;
-	err = ka_region_open(args->target, 0, args->sink, &rg);
-	if (err)
-		return CTL_FAILED;
-	if (!ka_region_in_use(args->target, &used) && used)
-		ka_msg(args->sink, KA_MSG_WARNING, "'%s' is in use: it may change while it is read",
-		       args->target);
-	d.rg = rg;
-	err = dump_all(&d);
-	ka_region_close(rg);
-	return err ? CTL_FAILED : CTL_OK;
-}
-
-static const struct option long_options[] = {
-	{"json", no_argument, NULL, 'j'},
-	{"records", no_argument, NULL, 'r'},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},
-	{NULL, 0, NULL, 0},
-};
-
-const struct ctl_command ctl_dump = {
-	.name = "dump",
-	.operand = "REGION",
-	.help = "Usage: " CTL_NAME " dump [--json] [--records] REGION\n"
-		"Show the structures in a region: superblock, checkpoints, segments.\n"
-		"Nothing is changed; damage is shown, not repaired.\n"
-		"\n"
-		"  -r, --records  each record of each segment too, with its data verified\n"
-		"  -j, --json     print one JSON object\n"
-		"  -h, --help     print this help\n"
-		"  -V, --version  print the version\n",
-	.short_options = ":jrhV",
-	.long_options = long_options,
-	.run = run_dump,
-};

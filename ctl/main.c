@@ -8,24 +8,26 @@
 #include "program.h"
 
 static const struct ctl_command *const commands[] = {
-	&ctl_status,
-	&ctl_dump,
-	&ctl_scrub,
+	&ctl_status, &ctl_dump, &ctl_scrub, &ctl_extract, &ctl_image, &ctl_seal,
 };
 
 static const char help[] =
-	"Usage: " CTL_NAME " COMMAND [OPTION]... OPERAND\n"
-	"Look at keepalivefs filesystems.\n"
+	"Usage: " CTL_NAME " COMMAND [OPTION]... OPERAND...\n"
+	"Look after keepalivefs filesystems.\n"
 	"\n"
 	"Commands:\n"
-	"  status TARGET     what a mounted filesystem, or a region, holds and how it is\n"
-	"  dump REGION       the structures in a region, readable\n"
-	"  scrub MOUNTPOINT  read everything and verify every checksum\n"
+	"  status TARGET               what a mounted filesystem, or a region, holds and how it is\n"
+	"  dump REGION                 the structures in a region, readable\n"
+	"  scrub MOUNTPOINT            read everything and verify every checksum\n"
+	"  extract REGION [PATH] DEST  copy files out of a region, a damaged one too\n"
+	"  image REGION FILE           copy a filesystem to a sparse file, and back\n"
+	"  seal MOUNTPOINT             the last step before a reboot: all is safe, and stays as it is\n"
 	"\n"
-	"  -h, --help        print this help; after a command: the help of that command\n"
-	"  -V, --version     print the version\n"
+	"  -h, --help                  print this help; after a command: the help of that command\n"
+	"  -V, --version               print the version\n"
 	"\n"
-	"Exit status: 0 done, 1 failed, 2 wrong usage, 4 damage was found. See keepalivectl(8).\n";
+	"Exit status: 0 done, 1 failed, 2 wrong usage, 4 something is not whole. See\n"
+	"keepalivectl(8).\n";
 
 const char *ctl_state_name(enum ka_super_state state)
 {
@@ -40,6 +42,66 @@ const char *ctl_state_name(enum ka_super_state state)
 	return "?";
 }
 
+/* Whether c was an option that some command has. */
+static bool take_option(struct ctl_args *args, int c)
+{
+	switch (c) {
+	case 'j':
+		args->json = true;
+		return true;
+	case 'r':
+		args->records = true;
+		return true;
+	case 's':
+		args->share = optarg;
+		return true;
+	case 'f':
+		args->force = true;
+		return true;
+	case CTL_OPT_OVERWRITE:
+		args->overwrite = true;
+		return true;
+	case CTL_OPT_RESTORE:
+		args->restore = true;
+		return true;
+	case CTL_OPT_OFF:
+		args->off = true;
+		return true;
+	case CTL_OPT_OFFSET:
+		args->offset = optarg;
+		return true;
+	case CTL_OPT_INODE:
+		args->inode = optarg;
+		return true;
+	case CTL_OPT_PATH:
+		args->path = optarg;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int take_operands(const struct ctl_command *cmd, int argc, char **argv,
+			 struct ctl_args *args)
+{
+	int least = cmd->operands_min ?: 1, most = cmd->operands_max ?: 1;
+
+	if (argc < least) {
+		ka_msg(args->sink, KA_MSG_ERROR, "%s needs a %s; try '%s %s --help'", cmd->name,
+		       cmd->operand, CTL_NAME, cmd->name);
+		return CTL_USAGE;
+	}
+	if (argc > most) {
+		ka_msg(args->sink, KA_MSG_ERROR, "%s takes one %s, not '%s' too", cmd->name,
+		       cmd->operand, argv[most]);
+		return CTL_USAGE;
+	}
+	for (args->operands = 0; args->operands < argc; args->operands++)
+		args->operand[args->operands] = argv[args->operands];
+	args->target = args->operand[0];
+	return -1;
+}
+
 /* -1: run the command; else the exit code. */
 static int parse_command(const struct ctl_command *cmd, int argc, char **argv,
 			 struct ctl_args *args)
@@ -48,16 +110,9 @@ static int parse_command(const struct ctl_command *cmd, int argc, char **argv,
 
 	optind = 1;
 	while ((c = getopt_long(argc, argv, cmd->short_options, cmd->long_options, NULL)) != -1) {
+		if (take_option(args, c))
+			continue;
 		switch (c) {
-		case 'j':
-			args->json = true;
-			break;
-		case 'r':
-			args->records = true;
-			break;
-		case 's':
-			args->share = optarg;
-			break;
 		case 'h':
 			fputs(cmd->help, stdout);
 			return CTL_OK;
@@ -69,18 +124,7 @@ static int parse_command(const struct ctl_command *cmd, int argc, char **argv,
 			return CTL_USAGE;
 		}
 	}
-	if (optind == argc) {
-		ka_msg(args->sink, KA_MSG_ERROR, "%s needs a %s; try '%s %s --help'", cmd->name,
-		       cmd->operand, CTL_NAME, cmd->name);
-		return CTL_USAGE;
-	}
-	if (optind + 1 < argc) {
-		ka_msg(args->sink, KA_MSG_ERROR, "%s takes one %s, not '%s' too", cmd->name,
-		       cmd->operand, argv[optind + 1]);
-		return CTL_USAGE;
-	}
-	args->target = argv[optind];
-	return -1;
+	return take_operands(cmd, argc - optind, argv + optind, args);
 }
 
 static int run_command(int argc, char **argv, struct ctl_args *args)

@@ -127,6 +127,10 @@ refused_by_all() {
 	refused "status --json: $1" "$2" "$3" "$CTL" status --json "$2"
 	refused "dump: $1" "$2" "$3" "$CTL" dump "$2"
 	refused "dump --json: $1" "$2" "$3" "$CTL" dump --json "$2"
+	refused "dump --path: $1" "$2" "$3" "$CTL" dump --path / "$2"
+	refused "extract: $1" "$2" "$3" "$CTL" extract "$2" extracted
+	[ ! -e extracted ] || not_ok "extract: $1" "it made something"
+	refused "image --restore: $1" "$2" "$3" "$CTL" image --restore "$2" target
 }
 
 # exits WHAT STATUS COMMAND...: ends with this exit status.
@@ -172,6 +176,8 @@ lost() {
 	[ -n "${4:-}" ] && return
 	refused "dump: $1" "$2" "$3" "$CTL" dump "$2"
 	exits "dump --json: $1" 1 "$CTL" dump --json "$2"
+	refused "extract: $1" "$2" "$3" "$CTL" extract "$2" extracted
+	refused "image: $1" "$2" "$3" "$CTL" image "$2" none
 }
 
 fresh() {
@@ -251,6 +257,7 @@ refused "mkfs of an empty file without a size" none "-s SIZE" "$MKFS" none
 truncate -s 1M tiny
 refused "mkfs of a file that is too small" tiny "too small" "$MKFS" tiny
 
+truncate -s 16M target # of what is never restored
 # What others know: a filesystem, a partition table, a superblock at the end.
 foreign() {
 	refused "mkfs over $1" "$2" "$3" "$MKFS" "$2"
@@ -351,6 +358,7 @@ refused_by_all "a file that does not exist" absent "No such file"
 fresh version
 "$PATCH_SUPER" version 8 4 2
 refused_by_all "a newer version" version "version 2"
+refused "image: a newer version" version "version 2" "$CTL" image version none
 fresh old
 "$PATCH_SUPER" old 8 4 0
 refused_by_all "version 0" old "'old'"
@@ -369,6 +377,14 @@ fresh csums
 printf 'x' | dd of=csums bs=1 seek=300 conv=notrunc status=none
 printf 'x' | dd of=csums bs=1 seek=$((256 * 1024 - 4096 + 300)) conv=notrunc status=none
 refused_by_all "both checksums wrong" csums "checksum is wrong"
+# Whatever is in it is worth a copy.
+before=$(sum csums)
+"$CTL" image csums raw >out 2>err
+[ $? -eq 4 ] && cmp -s csums raw && [ "$(sum csums)" = "$before" ] &&
+	ok "image: both checksums wrong" || not_ok "image: both checksums wrong" "$(cat err)"
+check "dump --offset 0 of it" "$CTL" dump --offset 0 csums
+grep -q 'checksum is wrong' out && ok "it says why" || not_ok "it says why" "$(cat out)"
+refused "dump --offset of it" csums "checksum is wrong" "$CTL" dump --offset 262144 csums
 
 # What one copy survives.
 for copy in 0 $((256 * 1024 - 4096)); do
@@ -389,6 +405,10 @@ fresh roflag
 "$PATCH_SUPER" roflag 24 8 1
 check "status with an unknown read-only feature" "$CTL" status roflag
 check "dump with an unknown read-only feature" "$CTL" dump roflag
+check "extract with an unknown read-only feature" "$CTL" extract roflag roflag.files
+check "image with an unknown read-only feature" "$CTL" image roflag roflag.image
+refused "image --restore with an unknown read-only feature" target "use a newer one" \
+	"$CTL" image --restore roflag.image target
 fresh unclean
 "$PATCH_SUPER" unclean 204 4 2
 check "status after an unclean shutdown" "$CTL" status --json unclean
@@ -429,6 +449,47 @@ fresh sealed
 check "status of a sealed region" "$CTL" status --json sealed
 grep -q '"state": "sealed"' out && ok "says sealed" || not_ok "says sealed" "$(cat out)"
 
+# ---- files out of regions, and regions out of files ---------------------------
+
+# Its only write record is damaged: what came of it is missing, and said to be.
+before=$(sum unclean)
+"$CTL" extract unclean files >out 2>err
+[ $? -eq 4 ] && ok "extract of what is damaged" || not_ok "extract of what is damaged" "$(cat err)"
+[ "$(stat -c '%F %a' files/dir files/moved 2>/dev/null | tr '\n' ' ')" = \
+	"directory 755 regular file 640 " ] && grep -q 'is damaged' err &&
+	ok "it takes what is whole" || not_ok "it takes what is whole" "$(ls -lR files)" "$(cat err)"
+[ "$(sum unclean)" = "$before" ] && ok "and changes nothing" || not_ok "and changes nothing"
+fresh plain.region
+check "extract of nothing but a root" "$CTL" extract plain.region root
+[ -d root ] && [ -z "$(ls -A root)" ] && ok "it is empty" || not_ok "it is empty" "$(ls -A root)"
+check "extract --json" "$CTL" extract --json plain.region root
+for want in '"files": 1' '"bytes": 0' '"problem_count": 0' '"problems": \[' '"region": "plain'; do
+	grep -q "$want" out && ok "it says $want" || not_ok "it says $want" "$(cat out)"
+done
+check "image" "$CTL" image plain.region plain.image
+check "image --restore" "$CTL" image --json --restore plain.image target
+grep -q '"copied_bytes": [1-9]' out && ok "it says how much" || not_ok "it says how much"
+check "status of it" "$CTL" status target
+refused "image --restore over a filesystem" target "use -f" "$CTL" image --restore plain.image target
+check "image --restore -f" "$CTL" image --restore -f plain.image target
+cmp -s plain.image plain.region && ok "the image is the region" || not_ok "the image is the region"
+refused "image over a file" plain.image "use -f" "$CTL" image plain.region plain.image
+refused "image over itself" plain.region "the region itself" \
+	"$CTL" image -f plain.region plain.region
+refused "image over a directory" plain.region "no regular file" "$CTL" image -f plain.region root
+refused "image --restore to a file that is not there" none "No such file" \
+	"$CTL" image --restore plain.image none
+refused "image --restore of a file that is not there" target "No such file" \
+	"$CTL" image --restore -f none target
+: >small.target
+truncate -s 8M small.target
+refused "image --restore to less" small.target "too small" \
+	"$CTL" image --restore -f plain.image small.target
+refused "extract of a path that is not there" plain.region "'/no'" \
+	"$CTL" extract plain.region /no root
+refused "extract to a file" plain.region "Not a directory" \
+	"$CTL" extract plain.region plain.image
+
 # ---- a region in use --------------------------------------------------------
 
 fresh busy
@@ -444,6 +505,14 @@ if have FSCK "fsck: a region in use"; then
 fi
 check "status of a region in use" "$HOLD_REGION" busy "$CTL" status busy
 check "dump of a region in use" "$HOLD_REGION" busy "$CTL" dump busy
+refused "dump --inode of a region in use" busy "in use" \
+	"$HOLD_REGION" busy "$CTL" dump --inode 1 busy
+refused "extract of a region in use" busy "in use" \
+	"$HOLD_REGION" busy "$CTL" extract busy extracted
+refused "image of a region in use" busy "in use" "$HOLD_REGION" busy "$CTL" image busy none
+refused "image --restore to a region in use" busy "in use" \
+	"$HOLD_REGION" busy "$CTL" image --restore -f plain.image busy
+[ ! -e extracted ] && [ ! -e none ] && ok "nothing is made" || not_ok "nothing is made"
 
 # ---- keepalivectl -------------------------------------------------------------
 
@@ -460,6 +529,24 @@ refused "scrub of a region" made "Not a directory" "$CTL" scrub made
 refused "scrub with a share of 0" none "'0'" "$CTL" scrub -s 0 "$tmp"
 refused "scrub with a share of 101" none "'101'" "$CTL" scrub --share=101 "$tmp"
 refused "dump of a directory" none "'$tmp'" "$CTL" dump "$tmp"
+refused "dump with two questions" made "only one" "$CTL" dump --inode 1 --path / made
+refused "dump of an inode that is no number" made "'1x'" "$CTL" dump --inode 1x made
+refused "dump of a negative address" made "'-1'" "$CTL" dump --offset -1 made
+refused "dump of an address without digits" made "'0x'" "$CTL" dump --offset 0x made
+refused "dump of a large number" made "'99999999999999999999'" \
+	"$CTL" dump --offset 99999999999999999999 made
+refused "dump behind the end" made "before 0x10000000000" "$CTL" dump --offset 0x10000000000 made
+refused "dump of an inode that is not there" made "no inode 77" "$CTL" dump --inode 77 made
+refused "dump of a path that is not there" made "'/a/b'" "$CTL" dump --path /a/b made
+refused "extract without a destination" made "DEST" "$CTL" extract made
+refused "extract with too much" made "'d'" "$CTL" extract made b c d
+refused "extract with an option of others" made "'--force'" "$CTL" extract --force made b
+refused "image without a file" made "FILE" "$CTL" image made
+refused "image with too much" made "'c'" "$CTL" image made b c
+refused "seal without a mount point" made "MOUNTPOINT" "$CTL" seal
+refused "seal of a region" made "Not a directory" "$CTL" seal made
+refused "seal of a directory" made "not of a keepalivefs" "$CTL" seal "$tmp"
+refused "seal --off of what is not there" made "No such file" "$CTL" seal --off none
 "$CTL" frobnicate 2>/dev/null
 [ $? -eq 2 ] && ok "wrong usage is exit status 2" || not_ok "wrong usage is exit status 2"
 "$CTL" status absent 2>/dev/null
@@ -635,6 +722,9 @@ documented keepalivectl keepalivectl.8 "$CTL"
 documented "keepalivectl status" keepalivectl.8 "$CTL" status
 documented "keepalivectl dump" keepalivectl.8 "$CTL" dump
 documented "keepalivectl scrub" keepalivectl.8 "$CTL" scrub
+documented "keepalivectl extract" keepalivectl.8 "$CTL" extract
+documented "keepalivectl image" keepalivectl.8 "$CTL" image
+documented "keepalivectl seal" keepalivectl.8 "$CTL" seal
 have FSCK "fsck --help" && documented fsck.keepalivefs fsck.keepalivefs.8 "$FSCK"
 have KEEPALIVEFS "keepalivefs --help" && documented keepalivefs keepalivefs.8 "$KEEPALIVEFS"
 have MOUNT_HELPER "mount.keepalivefs --help" &&
