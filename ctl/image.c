@@ -104,7 +104,7 @@ static int examine(struct image *im, const char *from, bool raw_too)
 {
 	int err = salvage_open(&im->s, im->s.args, from);
 
-	if (err == -KA_ERR_SUPER_CSUM || err == -KA_ERR_SUPER_FIELD) {
+	if (err == -KA_ERR_SUPER_CSUM || err == -KA_ERR_SUPER_FIELD || err == -KA_ERR_SUPER_GONE) {
 		if (!raw_too)
 			return err;
 		im->raw = true;

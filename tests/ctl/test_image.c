@@ -63,7 +63,8 @@ static void look(struct cutter *c)
 	ka_region_close(rg);
 	if (err) {
 		/* Torn, or not there. */
-		assert_true(err == -KA_ERR_NOT_KEEPALIVE || err == -KA_ERR_SUPER_CSUM);
+		assert_true(err == -KA_ERR_NOT_KEEPALIVE || err == -KA_ERR_SUPER_CSUM ||
+			    err == -KA_ERR_SUPER_GONE || err == -KA_ERR_WIPED);
 		c->none++;
 	} else {
 		live_on(c);

@@ -319,10 +319,11 @@ for i in 010 020 030 050 080 120 180 270 400 600; do
   # Before, there is the filesystem of the last round, or none.
   timeout -s KILL "0.$i" "$CTL" image --restore -f "$work/image" "$work/target" \
     >"$work/out" 2>&1 && whole=$((whole + 1))
-  if "$CTL" status "$work/target" >"$work/out" 2>&1; then
+  if "$CTL" status "$work/target" >"$work/out" 2>&1 && ! grep -q wiped "$work/out"; then
     "$FSCK" -n -f "$work/target" >"$work/out" 2>&1 || fail "fsck says $? after $i ms"
   else
-    says "not a keepalivefs region"
+    grep -qE 'not a keepalivefs region|are destroyed|wiped' "$work/out" ||
+      fail "status after $i ms: $(cat "$work/out")"
   fi
 done
 echo "$whole of 10 were in time"
