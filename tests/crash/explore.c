@@ -6,8 +6,10 @@
  * In this order: each operation from each start state; all ordered pairs of
  * operations, in an order of chance; then random longer ones.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +40,8 @@ static const char usage[] =
 	"  --list         names of the start states and operations\n"
 	"  --help\n"
 	"\n"
-	"Exit status: 0 as it should be, 1 violations, 2 usage.\n";
+	"SIGINT and SIGTERM end it with a report of what was done until then.\n"
+	"Exit status: 0 as it should be, 1 violations or not finished, 2 usage.\n";
 
 /* ---- which workload is next ------------------------------------------- */
 
@@ -93,12 +96,21 @@ static bool pick(uint64_t n, struct workload *w)
 
 /* ---- processes -------------------------------------------------------- */
 
+static struct tally *shared;
+
+/* What was found until then is reported. */
+static void on_stop(int number)
+{
+	(void)number;
+	atomic_store(&shared->stop, true);
+}
+
 static void work(struct explorer *x, const struct options *o)
 {
 	uint64_t least = single_count() + (o->all_pairs ? pair_count() : 0), n;
 	struct workload w;
 
-	for (;;) {
+	while (!atomic_load(&x->tally->stop)) {
 		n = atomic_fetch_add(&x->tally->next, 1);
 		if (n >= least && atomic_load(&x->tally->states) >= o->states)
 			return;
@@ -112,8 +124,12 @@ static bool wait_for_all(void)
 	bool fine = true;
 	int status;
 
-	while (wait(&status) > 0)
-		fine &= WIFEXITED(status) && !WEXITSTATUS(status);
+	for (;;) {
+		if (wait(&status) > 0)
+			fine &= WIFEXITED(status) && !WEXITSTATUS(status);
+		else if (errno != EINTR)
+			break;
+	}
 	return fine;
 }
 
@@ -121,6 +137,9 @@ static bool run_jobs(struct explorer *x, const struct options *o)
 {
 	uint64_t i;
 
+	shared = x->tally;
+	signal(SIGINT, on_stop);
+	signal(SIGTERM, on_stop);
 	(void)test_seed(); /* one for all of them */
 	fflush(NULL);
 	if (o->jobs < 2) {
@@ -237,6 +256,8 @@ static void report(const struct tally *t)
 	       " made again; %" PRIu64 " violations\n",
 	       atomic_load(&t->states), atomic_load(&t->inner), atomic_load(&t->workloads),
 	       atomic_load(&t->repeated), atomic_load(&t->violations));
+	if (atomic_load(&t->stop))
+		printf("stopped early\n");
 }
 
 int main(int argc, char **argv)
@@ -267,7 +288,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "explore: there is no '%s'\n", o.id ? o.id : o.workload);
 	else
 		report(x.tally);
-	if (status != 2 && fine && !atomic_load(&x.tally->violations))
+	if (status != 2 && fine && !atomic_load(&x.tally->stop) &&
+	    !atomic_load(&x.tally->violations))
 		status = 0;
 	explorer_close(&x);
 	return status;

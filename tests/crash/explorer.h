@@ -29,6 +29,7 @@ struct tally {
 	_Atomic uint64_t inner;	   /* ... of them after a second failure */
 	_Atomic uint64_t repeated; /* images that were made again */
 	_Atomic uint64_t violations;
+	_Atomic bool stop; /* somebody has had enough */
 };
 
 /* One state, to be looked at alone. */

@@ -99,13 +99,13 @@ static void choose_some(const struct states *s, uint64_t number, uint8_t *versio
 }
 
 /* Words of this line that are still those of another version. */
-static void tear(const struct cut_line *l, unsigned upto, struct test_rng *rng, uint8_t *bytes)
+static void tear(const struct cut_line *l, unsigned last, struct test_rng *rng, uint8_t *bytes)
 {
 	size_t at;
 
 	for (at = 0; at < CUT_LINE; at += CUT_WORD)
 		if (test_chance(rng, 50))
-			memcpy(bytes + at, l->version[test_below(rng, upto + 1)] + at, CUT_WORD);
+			memcpy(bytes + at, l->version[test_below(rng, last + 1)] + at, CUT_WORD);
 }
 
 size_t states_make(const struct states *s, uint64_t number, struct patch *patch)
