@@ -446,7 +446,8 @@ bool explorer_replay(struct explorer *x, const char *id)
 	x->replay = &r;
 	explorer_run(x, &w);
 	x->replay = NULL;
-	return true;
+	/* Else the operation has no such fence, or fewer states there. */
+	return atomic_load(&x->tally->states) && (!r.phase || atomic_load(&x->tally->inner));
 }
 
 /* ---- life ------------------------------------------------------------- */

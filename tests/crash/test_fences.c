@@ -106,8 +106,8 @@ static uint64_t violations(const char *name, int64_t drop)
 	if (drop >= 0)
 		workload_drop(&w, drop);
 	assert_ok(explorer_open(&x, 100000));
-	x.per_point = 400;
-	x.inner_every = 0; /* it is about the operation, not what recovers it */
+	x.per_point = UINT64_MAX; /* no chance to miss it */
+	x.inner_every = 0;	  /* it is about the operation, not what recovers it */
 	x.quiet = drop >= 0;
 	fflush(NULL);
 	pid = fork();
@@ -224,11 +224,35 @@ static void test_names(void **state)
 	assert_false(workload_parse(&w, "nowhere:create", &end));
 }
 
+/* An id is one state, if there is such a one. */
+static void test_ids(void **state)
+{
+	struct explorer x;
+
+	(void)state;
+	assert_ok(explorer_open(&x, 1000));
+	assert_true(explorer_replay(&x, "log:create@0.1"));
+	assert_int_equal(atomic_load(&x.tally->states), 1);
+	assert_false(explorer_replay(&x, "log:create@0.1/mount@99.1"));
+	assert_false(explorer_replay(&x, "log:create@0.1/nothing@0.1"));
+	assert_false(explorer_replay(&x, "log:create@0"));
+	assert_true(explorer_replay(&x, "log:create@0.2/mount@0.1"));
+	assert_int_equal(atomic_load(&x.tally->inner), 1);
+	assert_int_equal(atomic_load(&x.tally->violations), 0);
+	explorer_close(&x);
+	assert_ok(explorer_open(&x, 1000));
+	assert_false(explorer_replay(&x, "log:create@99.1"));
+	explorer_close(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),	       cmocka_unit_test(test_operations_work),
-		cmocka_unit_test(test_fences_counted), cmocka_unit_test(test_none_missing),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_operations_work),
+		cmocka_unit_test(test_fences_counted),
+		cmocka_unit_test(test_none_missing),
 		cmocka_unit_test(test_each_missing),
 	};
 
