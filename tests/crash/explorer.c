@@ -17,6 +17,9 @@
 #include "region_cut.h"
 #include "states.h"
 
+/* The states that are always worth it are tried up to so many times per_point. */
+#define FIXED_SHARE 4
+
 /* What came of an image, as the table of seen ones keeps it. */
 #define VALUE_KNOWN 1u
 #define VALUE_SUPER 2u /* fsck saw the superblock copies differ */
@@ -249,12 +252,28 @@ static const struct place *wanted(const struct level *l)
 	return p->point == l->place.point ? p : NULL;
 }
 
+/* States of this point, as many as may be; those that are always worth it among them. */
+static void try_states(struct level *l, const struct states *s)
+{
+	uint64_t most = l->outer ? l->x->inner_per_point : l->x->per_point, n;
+
+	if (s->total <= most) {
+		for (n = 0; n < s->total; n++)
+			try_state(l, s, n);
+		return;
+	}
+	for (n = 0; n < most; n++)
+		try_state(l, s, states_sample(s, n, most));
+	if (!l->outer && states_fixed_count(s) <= FIXED_SHARE * most)
+		for (n = 0; n < states_fixed_count(s); n++)
+			try_state(l, s, states_fixed(s, n));
+}
+
 /* The power fails here. */
 static void explore_point(struct level *l)
 {
-	uint64_t most = l->outer ? l->x->inner_per_point : l->x->per_point, n, count;
-	const struct place *want;
 	char *text = print("%s%u", l->where, l->place.point);
+	const struct place *want;
 	struct states s;
 
 	states_init(&s, l->m.rg, ka_csum(text, strlen(text)));
@@ -265,12 +284,11 @@ static void explore_point(struct level *l)
 		if (!l->patch)
 			abort();
 	}
-	count = ka_min(s.total, most);
 	want = l->x->replay ? wanted(l) : NULL;
 	if (want && want->number < s.total)
 		try_state(l, &s, want->number);
-	for (n = 0; !l->x->replay && n < count; n++)
-		try_state(l, &s, s.total > most ? states_sample(&s, n, most) : n);
+	if (!l->x->replay)
+		try_states(l, &s);
 	states_release(&s);
 	l->place.point++;
 }

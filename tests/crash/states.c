@@ -15,6 +15,11 @@
 #define TORN	 6
 #define TORN_FEW 16
 
+uint64_t states_fixed_count(const struct states *s)
+{
+	return 2 + 3 * s->lines;
+}
+
 void states_init(struct states *s, const struct ka_region *rg, uint64_t stream)
 {
 	size_t room = cut_region_open_lines(rg), i;
@@ -28,7 +33,7 @@ void states_init(struct states *s, const struct ka_region *rg, uint64_t stream)
 		s->whole *= s->line[i].versions;
 	s->subsets = s->whole <= SUBSETS;
 	if (!s->subsets)
-		s->whole = 2 + 3 * s->lines + SAMPLES;
+		s->whole = states_fixed_count(s) + SAMPLES;
 	s->torn = s->whole <= TORN_FEW ? TORN : 1;
 	s->total = s->whole + (s->whole - 1) * s->torn;
 }
@@ -88,7 +93,7 @@ static void choose_some(const struct states *s, uint64_t number, uint8_t *versio
 
 	if (!number)
 		return;
-	if (number >= 2 + 3 * n) {
+	if (number >= states_fixed_count(s)) {
 		choose_sample(s, number, version);
 		return;
 	}
@@ -96,6 +101,20 @@ static void choose_some(const struct states *s, uint64_t number, uint8_t *versio
 		if (number == 1 || (way == 0 && i == which) || (way == 1 && i != which) ||
 		    (way == 2 && i <= which))
 			version[i] = (uint8_t)(s->line[i].versions - 1);
+}
+
+uint64_t states_fixed(const struct states *s, uint64_t n)
+{
+	uint8_t version[SUBSETS] = {0}; /* more lines than have all their subsets tried */
+	uint64_t number = 0;
+	size_t i;
+
+	if (!s->subsets)
+		return n;
+	choose_some(s, n, version);
+	for (i = s->lines; i--;)
+		number = number * s->line[i].versions + version[i];
+	return number;
 }
 
 /* Words of this line that are still those of another version. */

@@ -32,6 +32,13 @@ void states_release(struct states *s);
 /* The number of the state in which all arrived. */
 uint64_t states_all(const struct states *s);
 
+/*
+ * The numbers of the states that are worth a try in any case: none, all, each line
+ * alone, all but one, the first so many. Not to be asked where there are no lines.
+ */
+uint64_t states_fixed_count(const struct states *s);
+uint64_t states_fixed(const struct states *s, uint64_t n);
+
 /* A few numbers of all of them, spread evenly: the n-th of count, where total is more. */
 uint64_t states_sample(const struct states *s, uint64_t n, uint64_t count);
 
