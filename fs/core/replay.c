@@ -42,6 +42,7 @@ struct replay {
 	uint64_t ckpt_gen; /* segments opened since have this one or a higher */
 	struct source *source;
 	size_t sources;
+	size_t ended; /* sources that are read up to the end of their segment */
 	struct found *found;
 	size_t count;
 	size_t capacity;
@@ -87,35 +88,41 @@ static bool payload_whole(const struct replay *r, const struct ka_rec_disk *rec,
 	return true;
 }
 
-/*
- * A header that is not whole, with a record behind it that the checkpoint does
- * not cover: the header was durable before. Makes up for it, as far as needed.
- */
-static bool rebuild_header(const struct replay *r, uint64_t addr, struct ka_segment_info *ret)
+/* Whether a header that is not whole was durable once: a record like this says so. */
+static bool proves_segment(const struct replay *r, const struct ka_rec_disk *rec, uint64_t addr)
 {
-	uint64_t first = addr + sizeof(struct ka_segment_disk), at;
-	uint64_t gen = atomic_load(&r->fs->log.gen);
-	const struct ka_rec_disk *rec;
-	struct ka_rec_disk begun;
-	struct ka_scan scan;
-
-	if (ka_region_read(r->fs->rg, first, &begun, sizeof(begun)))
-		return false;
-	ka_scan_start(&scan, r->fs->rg, r->fs->super.log_id, ka_get32(begun.gen), first,
-		      addr + r->fs->segs.bytes);
-	if (ka_scan_next(&scan, &rec, &at) < 0 || ka_get64(rec->seq) <= r->ckpt_seq)
+	if (ka_get64(rec->seq) <= r->ckpt_seq || ka_get16(rec->type) == KA_REC_CKPT ||
+	    ka_get16(rec->type) == KA_REC_CKPT_LINK) /* a checkpoint that was cut off */
 		return false;
 	/*
 	 * What an earlier recovery dropped as torn may be there, the header over it
-	 * torn in turn; or a checkpoint that was cut off.
+	 * torn in turn.
 	 */
-	if (!payload_whole(r, rec, first))
-		return false;
-	if (ka_get16(rec->type) == KA_REC_CKPT || ka_get16(rec->type) == KA_REC_CKPT_LINK)
-		return false;
+	return payload_whole(r, rec, addr);
+}
+
+/*
+ * A header that is not whole, with a record behind it that the checkpoint does
+ * not cover: the header was durable before. Makes up for it, as far as needed.
+ * far: looks for such a record in the whole segment, not only at its beginning.
+ */
+static bool rebuild_header(const struct replay *r, uint64_t start, bool far,
+			   struct ka_segment_info *ret)
+{
+	uint64_t addr = start + sizeof(struct ka_segment_disk), end = start + r->fs->segs.bytes;
+	uint64_t gen = atomic_load(&r->fs->log.gen), limit = far ? end : addr + 1;
+	const struct ka_rec_disk *rec;
+
+	for (;; addr += ka_get32(rec->bytes)) {
+		rec = ka_scan_any(r->fs->rg, r->fs->super.log_id, addr, limit, end, &addr);
+		if (!rec)
+			return false;
+		if (proves_segment(r, rec, addr))
+			break;
+	}
 	*ret = (struct ka_segment_info){
 		.kind = KA_SEGMENT_LOG,
-		.gen = (gen & ~(uint64_t)UINT32_MAX) | scan.ident.gen,
+		.gen = (gen & ~(uint64_t)UINT32_MAX) | ka_get32(rec->gen),
 		.open_seq = ka_get64(rec->seq) - 1,
 	};
 	return true;
@@ -128,7 +135,25 @@ static void pass_gen(struct replay *r, uint64_t gen)
 		atomic_store(&r->fs->log.gen, gen + 1);
 }
 
-static bool is_source(struct replay *r, uint64_t index, struct source *ret)
+/* The checkpoint knows the segment, so a header is not needed to go on in it. */
+static bool is_known_source(const struct replay *r, const struct ka_seg *seg, struct source *ret)
+{
+	uint64_t used = atomic_load(&seg->used), at = ret->index * r->fs->segs.bytes + used;
+	const struct ka_rec_disk *rec = NULL;
+	struct ka_scan scan;
+
+	if (seg->state != KA_SEG_OPEN)
+		return false;
+	ka_scan_start(&scan, r->fs->rg, r->fs->super.log_id, seg->gen, at,
+		      (ret->index + 1) * r->fs->segs.bytes);
+	if (ka_scan_next(&scan, &rec, &at) < 0 || !rec)
+		return false;
+	ret->start = ret->index * r->fs->segs.bytes + used;
+	ret->info = (struct ka_segment_info){.kind = KA_SEGMENT_LOG, .gen = seg->gen};
+	return true;
+}
+
+static bool is_source(struct replay *r, uint64_t index, bool far, struct source *ret)
 {
 	const struct ka_seg *seg = &r->fs->segs.seg[index];
 	uint32_t bytes = r->fs->segs.bytes;
@@ -145,7 +170,8 @@ static bool is_source(struct replay *r, uint64_t index, struct source *ret)
 	    seg->state == KA_SEG_BAD)
 		report(r, index * bytes, err, "segment that cannot be read");
 	if (err) {
-		if (!rebuild_header(r, index * bytes, &ret->info))
+		if (!is_known_source(r, seg, ret) &&
+		    !rebuild_header(r, index * bytes, far, &ret->info))
 			return false;
 		report(r, index * bytes, -KA_ERR_SEGMENT_HEADER, "damaged segment");
 		pass_gen(r, ret->info.gen);
@@ -170,7 +196,7 @@ static int find_sources(struct replay *r)
 	if (!r->source)
 		return -ENOMEM;
 	for (i = 1; i < r->fs->segs.count; i++)
-		if (is_source(r, i, &r->source[r->sources]))
+		if (is_source(r, i, false, &r->source[r->sources]))
 			r->sources++;
 	return 0;
 }
@@ -205,6 +231,16 @@ static bool was_last(const struct ka_scan *scan)
 	if (rest.end - rest.addr < sizeof(*rec))
 		return true;
 	return ka_scan_next(&rest, &rec, &addr) < 0 && !ka_scan_resync(&rest) && rest.budget;
+}
+
+static bool has_source(const struct replay *r, uint64_t index)
+{
+	size_t i;
+
+	for (i = 0; i < r->sources; i++)
+		if (r->source[i].index == index)
+			return true;
+	return false;
 }
 
 /* Reads one segment, up to *ret_end; its newest record has number *ret_last. */
@@ -253,30 +289,55 @@ static int read_source(struct replay *r, const struct source *s, uint64_t *ret_e
 	return 0;
 }
 
-static int read_sources(struct replay *r)
+static int take_source(struct replay *r, const struct source *s)
 {
+	struct ka_seg *seg = &r->fs->segs.seg[s->index];
 	uint64_t end, last;
-	struct ka_seg *seg;
-	size_t i;
 	int err;
 
-	for (i = 0; i < r->sources; i++) {
-		err = read_source(r, &r->source[i], &end, &last);
-		if (err)
-			return err;
-		seg = &r->fs->segs.seg[r->source[i].index];
-		if (seg->state == KA_SEG_FREE) {
-			if (!last)
-				continue; /* opened, never used */
-			r->fs->segs.free--;
-		}
-		seg->state = KA_SEG_FULL; /* nobody appends behind a torn record */
-		seg->gen = r->source[i].info.gen;
-		atomic_store(&seg->used, (uint32_t)(end - r->source[i].index * r->fs->segs.bytes));
-		atomic_store(&seg->last_seq, ka_max(atomic_load(&seg->last_seq), last));
-		r->max_seq = ka_max(r->max_seq, last);
+	err = read_source(r, s, &end, &last);
+	if (err)
+		return err;
+	if (end == (s->index + 1) * r->fs->segs.bytes)
+		r->ended++;
+	if (seg->state == KA_SEG_FREE) {
+		if (!last)
+			return 0; /* opened, never used */
+		r->fs->segs.free--;
 	}
+	seg->state = KA_SEG_FULL; /* nobody appends behind a torn record */
+	seg->gen = s->info.gen;
+	atomic_store(&seg->used, (uint32_t)(end - s->index * r->fs->segs.bytes));
+	atomic_store(&seg->last_seq, ka_max(atomic_load(&seg->last_seq), last));
+	r->max_seq = ka_max(r->max_seq, last);
 	return 0;
+}
+
+/*
+ * A segment that came to its end has one behind it, but for a cut just then; so has a
+ * mount that was not clean. Where that one is not to be seen, its header and its first
+ * records are gone: only then are segments without a header looked through.
+ */
+static bool lacks_source(const struct replay *r)
+{
+	size_t i, followed = 0;
+
+	for (i = 0; i < r->sources; i++)
+		followed += was_closed(r, &r->source[i]);
+	return r->fs->opts.thorough || !r->sources || r->ended > followed;
+}
+
+static int read_sources(struct replay *r)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < r->sources; i++)
+		err = take_source(r, &r->source[i]);
+	for (i = 1; !err && lacks_source(r) && i < r->fs->segs.count; i++)
+		if (!has_source(r, i) && is_source(r, i, true, &r->source[r->sources]))
+			err = take_source(r, &r->source[r->sources++]);
+	return err;
 }
 
 static int by_seq(const void *a, const void *b)

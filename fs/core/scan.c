@@ -143,3 +143,62 @@ int ka_scan_payload_check(const struct ka_region *rg, const struct ka_rec_disk *
 {
 	return ka_region_guard(rg, check_payload, (void *)rec);
 }
+
+/* The same for records of any generation. */
+struct any {
+	const struct ka_region *rg;
+	uint64_t log_id;
+	uint64_t addr; /* where to look first, and what was found */
+	uint64_t limit;
+	uint64_t end;
+	uint64_t budget;
+	const struct ka_rec_disk *rec;
+};
+
+static int search_any(void *arg)
+{
+	struct any *s = arg;
+	struct ka_rec_ident ident = {.log_id = s->log_id};
+	const struct ka_rec_disk *rec;
+	uint64_t left, cost;
+
+	for (; s->addr < s->limit && s->end - s->addr >= sizeof(*rec); s->addr += KA_RECORD_ALIGN) {
+		left = s->end - s->addr;
+		rec = ka_region_at(s->rg, s->addr, left);
+		if (!rec || ka_get64(rec->log_id) != s->log_id)
+			continue;
+		ident.gen = ka_get32(rec->gen);
+		if (ka_record_check_frame(rec, left, &ident))
+			continue;
+		cost = ka_get32(rec->head_bytes);
+		if (cost > s->budget)
+			return 0;
+		s->budget -= cost;
+		if (ka_record_validate(rec, s->addr, left, &ident))
+			continue;
+		s->rec = rec;
+		return 0;
+	}
+	return 0;
+}
+
+const struct ka_rec_disk *ka_scan_any(const struct ka_region *rg, uint64_t log_id, uint64_t addr,
+				      uint64_t limit, uint64_t end, uint64_t *ret_addr)
+{
+	struct any s = {
+		.rg = rg,
+		.log_id = log_id,
+		.addr = addr,
+		.limit = limit,
+		.end = end,
+		.budget = RESYNC_BUDGET,
+	};
+
+	while (ka_region_guard(rg, search_any, &s)) {
+		s.addr = ka_align_up(ka_max(ka_region_error_off(), s.addr) + 1, BROKEN_BYTES);
+		if (s.addr >= s.limit)
+			return NULL;
+	}
+	*ret_addr = s.addr;
+	return s.rec;
+}

@@ -28,6 +28,7 @@ struct ka_fs_opts {
 	enum ka_verify verify;
 	bool noatime;	     /* reading does not update the time of access */
 	bool nodiratime;     /* ... of directories */
+	bool thorough;	     /* recovery looks through every segment without a header */
 	uint64_t ckpt_bytes; /* log since the last checkpoint that asks for one; 0: default */
 	const struct ka_msg_sink *sink; /* may be NULL; must outlive the filesystem */
 };

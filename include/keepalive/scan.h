@@ -57,6 +57,14 @@ bool ka_scan_resync(struct ka_scan *scan);
 /* Checks the payload of such a record, which has one. 0, -KA_ERR_PAYLOAD_CSUM or -KA_ERR_MEMORY. */
 int ka_scan_payload_check(const struct ka_region *rg, const struct ka_rec_disk *rec);
 
+/*
+ * The first valid record that begins in [addr, limit) and lies below end, the end of
+ * its segment, whatever its generation: where no header says what a segment was used
+ * for. NULL: there is none.
+ */
+const struct ka_rec_disk *ka_scan_any(const struct ka_region *rg, uint64_t log_id, uint64_t addr,
+				      uint64_t limit, uint64_t end, uint64_t *ret_addr);
+
 /* The payload of a record that ka_scan_next gave out. */
 static inline uint64_t ka_scan_payload_addr(const struct ka_rec_disk *rec, uint64_t addr)
 {

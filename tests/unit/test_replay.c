@@ -311,10 +311,12 @@ static void test_damaged_end_of_segment(void **state)
 
 /*
  * The header of a segment in the middle is gone: what is behind it is found
- * all the same. With its first record gone too, the next segment says that
- * there was one.
+ * all the same, with its first record gone too. Where all of it is gone the next
+ * segment says that there was one.
  */
-static void missing_segment(bool record_too)
+enum gone { HEADER_GONE, RECORD_TOO, ALL_GONE };
+
+static void missing_segment(enum gone gone)
 {
 	struct memfs m;
 	ka_ino_t ino;
@@ -335,15 +337,17 @@ static void missing_segment(bool record_too)
 	assert_int_not_equal(m.fs->log.writer[0].segment, index);
 	memfs_abandon(&m);
 	m.mem[index * (256 << 10) + 8] ^= 1;
-	if (record_too)
+	if (gone == RECORD_TOO)
 		m.mem[index * (256 << 10) + 100] ^= 1;
+	if (gone == ALL_GONE)
+		memset(m.mem + index * (256 << 10), 0, 256 << 10);
 	expect_untouched(&m);
 	test_messages_clear(&m.msgs);
 	memfs_open(&m);
 	expect_damaged(&m);
-	assert_true(test_messages_have(&m.msgs, record_too ? "missing segment before"
-							   : "damaged segment at"));
-	assert_int_equal(memfs_lookup(m.fs, KA_ROOT_INO, "middle5") != 0, !record_too);
+	assert_true(test_messages_have(&m.msgs, gone == ALL_GONE ? "missing segment before"
+								 : "damaged segment at"));
+	assert_int_equal(memfs_lookup(m.fs, KA_ROOT_INO, "middle5") != 0, gone != ALL_GONE);
 	assert_true(memfs_lookup(m.fs, KA_ROOT_INO, "last"));
 	memfs_release(&m);
 }
@@ -351,13 +355,14 @@ static void missing_segment(bool record_too)
 static void test_missing_header(void **state)
 {
 	(void)state;
-	missing_segment(false);
+	missing_segment(HEADER_GONE);
+	missing_segment(RECORD_TOO);
 }
 
 static void test_missing_segment(void **state)
 {
 	(void)state;
-	missing_segment(true);
+	missing_segment(ALL_GONE);
 }
 
 /* The same with one that the checkpoint knows as open. */
