@@ -121,8 +121,8 @@ static int add_xattrs(struct ka_fs *fs, struct ka_inode *inode, const uint8_t *p
 	return err;
 }
 
-static int new_inode(struct ka_fs *fs, const struct ka_rec_create_disk *c,
-		     struct ka_inode **ret_inode)
+int ka_apply_inode(struct ka_fs *fs, const struct ka_rec_create_disk *c,
+		   struct ka_inode **ret_inode)
 {
 	size_t name = ka_get16(c->name_bytes), target = ka_get16(c->target_bytes);
 	size_t text = ka_align_up(name + target, KA_RECORD_ALIGN);
@@ -167,7 +167,7 @@ static int apply_create(struct ka_fs *fs, const struct ka_rec_create_disk *c)
 		    ka_dir_find(&fs->index.names, dir, (const char *)c->data, name))
 			return -KA_ERR_REPLAY_NAME;
 	}
-	err = new_inode(fs, c, &inode);
+	err = ka_apply_inode(fs, c, &inode);
 	if (err || !name)
 		return err;
 	err = ka_index_add_name(&fs->index, dir, (const char *)c->data, name, ka_get64(c->cookie),
@@ -349,7 +349,7 @@ static int apply_rename(struct ka_fs *fs, const struct ka_rec_rename_disk *r)
 	return 0;
 }
 
-static int set_size(struct ka_fs *fs, struct ka_inode *inode, uint64_t size)
+int ka_apply_size(struct ka_fs *fs, struct ka_inode *inode, uint64_t size)
 {
 	int err = 0;
 
@@ -373,7 +373,7 @@ static int apply_setattr(struct ka_fs *fs, const struct ka_rec_setattr_disk *s)
 	if (!inode)
 		return -KA_ERR_REPLAY_INODE;
 	if (valid & KA_SET_SIZE) {
-		err = set_size(fs, inode, ka_get64(s->size));
+		err = ka_apply_size(fs, inode, ka_get64(s->size));
 		if (err)
 			return err;
 	}

@@ -27,4 +27,11 @@ int ka_apply_space(struct ka_fs *fs, struct ka_inode *inode, const struct ka_rec
 int ka_apply_clone(struct ka_fs *fs, struct ka_inode *from, struct ka_inode *to,
 		   const struct ka_rec_clone_disk *rec);
 
+/* What SETATTR does to the size. */
+int ka_apply_size(struct ka_fs *fs, struct ka_inode *inode, uint64_t size);
+
+/* The inode of a CREATE record that nothing else has the number of, without its name. 0 or -ENOMEM. */
+int ka_apply_inode(struct ka_fs *fs, const struct ka_rec_create_disk *rec,
+		   struct ka_inode **ret_inode);
+
 #endif

@@ -82,4 +82,37 @@ void ka_ckpt_walk_start(struct ka_ckpt_walk *walk, const struct ka_region *rg,
 int ka_ckpt_walk_next(struct ka_ckpt_walk *walk, const uint8_t **ret_data, size_t *ret_bytes,
 		      uint64_t *ret_segment);
 
+/*
+ * Reads items. Strict, for a mount: whatever is not right is an error. Lenient,
+ * for a salvage, which may have chunks of two checkpoints with gaps: what is in
+ * the index already stays as it is, an item that belongs to one that was not
+ * seen is skipped, and so is a name whose inode is not there.
+ */
+struct ka_ckpt_reader {
+	struct ka_fs *fs;
+	uint64_t bytes; /* of the whole checkpoint */
+	struct ka_ckpt_head head;
+	struct ka_inode *inode; /* that targets, xattrs, extents belong to */
+	struct ka_inode *dir;	/* that names belong to */
+	uint64_t next_cookie;	/* of dir, when all its names are in */
+	uint64_t extent_end;	/* of the last extent of inode */
+	bool has_head, has_end;
+	bool lenient;
+	/* lenient: of the last item, an extent that leads nowhere (lost_len is not 0) */
+	uint64_t lost_off;
+	uint64_t lost_len;
+	/* and a name whose inode is not there (lost_name is not NULL) */
+	const uint8_t *lost_name;
+	size_t lost_bytes;
+	ka_ino_t lost_ino;
+};
+
+struct ka_cursor;
+
+/* Reads one item. 0, -KA_ERR_CKPT_ITEM or -ENOMEM. */
+int ka_ckpt_get_item(struct ka_ckpt_reader *r, struct ka_cursor *c);
+
+/* Behind the last name of r->dir. */
+void ka_ckpt_finish_dir(struct ka_ckpt_reader *r);
+
 #endif

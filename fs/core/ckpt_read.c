@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keepalive/dir.h"
 #include "keepalive/err.h"
 #include "keepalive/record.h"
 #include "keepalive/scan.h"
@@ -120,23 +121,12 @@ int ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt
 	return total == ptr->bytes ? 0 : -KA_ERR_CKPT_CHAIN;
 }
 
-struct reader {
-	struct ka_fs *fs;
-	uint64_t bytes; /* of the whole checkpoint */
-	struct ka_ckpt_head head;
-	struct ka_inode *inode; /* that targets, xattrs, extents belong to */
-	struct ka_inode *dir;	/* that names belong to */
-	uint64_t next_cookie;	/* of dir, when all its names are in */
-	uint64_t extent_end;	/* of the last extent of inode */
-	bool has_head, has_end;
-};
-
 static int item_err(bool ok)
 {
 	return ok ? 0 : -KA_ERR_CKPT_ITEM;
 }
 
-static int get_head(struct reader *r, struct ka_cursor *c)
+static int get_head(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t bytes = r->bytes;
 	struct ka_ckpt_head *h = &r->head;
@@ -148,30 +138,35 @@ static int get_head(struct reader *r, struct ka_cursor *c)
 	h->inodes = ka_varint_get(c);
 	h->names = ka_varint_get(c);
 	h->extents = ka_varint_get(c);
-	if (r->has_head || h->next_ino >= KA_NUMBER_LIMIT || h->next_gen >= KA_NUMBER_LIMIT / 2 ||
-	    h->seq >= KA_NUMBER_LIMIT || h->inodes > bytes / ITEM_MIN ||
-	    h->names > bytes / ITEM_MIN)
+	if ((r->has_head && !r->lenient) || h->next_ino >= KA_NUMBER_LIMIT ||
+	    h->next_gen >= KA_NUMBER_LIMIT / 2 || h->seq >= KA_NUMBER_LIMIT ||
+	    h->inodes > bytes / ITEM_MIN || h->names > bytes / ITEM_MIN)
 		return -KA_ERR_CKPT_ITEM;
 	r->has_head = true;
+	if (r->lenient)
+		return 0;
 	err = ka_htab_reserve(&r->fs->index.inodes, h->inodes);
 	return err ?: ka_htab_reserve(&r->fs->index.names, h->names);
 }
 
-static int get_segment(struct reader *r, struct ka_cursor *c)
+static int get_segment(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t index = ka_varint_get(c), flags = ka_varint_get(c), gen = ka_varint_get(c);
 	uint64_t used = ka_varint_get(c), writer = ka_varint_get(c), last = ka_varint_get(c);
 	struct ka_segs *segs = &r->fs->segs;
 	struct ka_seg *seg;
 
-	if (!index || index >= segs->count || segs->seg[index].state != KA_SEG_FREE ||
+	if (!index || index >= segs->count ||
+	    (segs->seg[index].state != KA_SEG_FREE && !r->lenient) ||
 	    flags & ~(uint64_t)(KA_ITEM_SEGMENT_OPEN | KA_ITEM_SEGMENT_BAD) ||
 	    used < sizeof(struct ka_segment_disk) || used > segs->bytes || used % KA_RECORD_ALIGN ||
 	    writer > UINT32_MAX || gen >= r->head.next_gen || last > r->head.seq)
 		return -KA_ERR_CKPT_ITEM;
 	seg = &segs->seg[index];
-	seg->state = flags & KA_ITEM_SEGMENT_OPEN ? KA_SEG_OPEN : KA_SEG_FULL;
 	atomic_store(&seg->bad, (flags & KA_ITEM_SEGMENT_BAD) != 0);
+	if (seg->state != KA_SEG_FREE)
+		return 0; /* what lies there tells more */
+	seg->state = flags & KA_ITEM_SEGMENT_OPEN ? KA_SEG_OPEN : KA_SEG_FULL;
 	seg->gen = gen;
 	atomic_store(&seg->used, (uint32_t)used);
 	seg->writer = (uint32_t)writer;
@@ -190,7 +185,18 @@ static bool get_time(struct ka_cursor *c, struct ka_time *t)
 	return nsec < 1000000000;
 }
 
-static int get_inode(struct reader *r, struct ka_cursor *c)
+static int skip_times(struct ka_cursor *c)
+{
+	struct ka_time t;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		if (!get_time(c, &t))
+			return -KA_ERR_CKPT_ITEM;
+	return 0;
+}
+
+static int get_inode(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t ino = ka_varint_get(c), mode = ka_varint_get(c), uid = ka_varint_get(c);
 	uint64_t gid = ka_varint_get(c), nlink = ka_varint_get(c), rdev = ka_varint_get(c);
@@ -199,8 +205,11 @@ static int get_inode(struct reader *r, struct ka_cursor *c)
 
 	if (c->bad || !ino || ino >= r->head.next_ino || !ka_record_mode_ok(mode) ||
 	    uid > UINT32_MAX || gid > UINT32_MAX || nlink > UINT32_MAX || rdev > UINT32_MAX ||
-	    size > KA_FILE_MAX || ka_index_find(&r->fs->index, ino))
+	    size > KA_FILE_MAX || (ka_index_find(&r->fs->index, ino) && !r->lenient))
 		return -KA_ERR_CKPT_ITEM;
+	r->inode = NULL;
+	if (ka_index_find(&r->fs->index, ino))
+		return skip_times(c);
 	inode = ka_index_new(&r->fs->index, ino, (uint32_t)mode);
 	if (!inode)
 		return -ENOMEM;
@@ -215,24 +224,28 @@ static int get_inode(struct reader *r, struct ka_cursor *c)
 			get_time(c, &inode->ctime) && get_time(c, &inode->btime));
 }
 
-static int get_target(struct reader *r, struct ka_cursor *c)
+static int get_target(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t len = ka_varint_get(c);
 	const uint8_t *target = ka_bytes_get(c, len);
 
+	if (target && !r->inode && r->lenient)
+		return 0;
 	if (!target || !len || len > KA_TARGET_MAX || memchr(target, 0, len) || !r->inode ||
 	    !S_ISLNK(r->inode->mode) || r->inode->target)
 		return -KA_ERR_CKPT_ITEM;
 	return ka_index_set_target(&r->fs->index, r->inode, target, len);
 }
 
-static int get_xattr(struct reader *r, struct ka_cursor *c)
+static int get_xattr(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t name_len = ka_varint_get(c), value_len;
 	const uint8_t *name = ka_bytes_get(c, name_len), *value;
 
 	value_len = ka_varint_get(c);
 	value = ka_bytes_get(c, value_len);
+	if (value && !r->inode && r->lenient)
+		return 0;
 	if (!name || !value || !name_len || name_len > KA_XATTR_NAME_MAX ||
 	    value_len > KA_XATTR_MAX || memchr(name, 0, name_len) || !r->inode)
 		return -KA_ERR_CKPT_ITEM;
@@ -253,7 +266,30 @@ static bool place_ok(const struct ka_segs *segs, const struct ka_extent *e)
 	       (e->addr - e->delta) % KA_RECORD_ALIGN == 0;
 }
 
-static int get_extent(struct reader *r, struct ka_cursor *c)
+/*
+ * In a salvage the segments are not known for sure. One that nothing else is
+ * known of is taken for one of the log: reading tells. What leads elsewhere is noted.
+ */
+static bool adopt_segment(struct ka_ckpt_reader *r, const struct ka_extent *e)
+{
+	struct ka_segs *segs = &r->fs->segs;
+	uint64_t index = ka_segs_index(segs, e->addr);
+
+	if (!e->addr)
+		return true;
+	if (index < segs->count && segs->seg[index].state == KA_SEG_FREE) {
+		segs->seg[index].state = KA_SEG_FULL;
+		atomic_store(&segs->seg[index].used, sizeof(struct ka_segment_disk));
+		segs->free--;
+	}
+	if (place_ok(segs, e))
+		return true;
+	r->lost_off = e->off;
+	r->lost_len = e->len;
+	return false;
+}
+
+static int get_extent(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	struct ka_extent e = {0};
 	uint64_t delta = 0;
@@ -266,6 +302,8 @@ static int get_extent(struct reader *r, struct ka_cursor *c)
 		delta = ka_varint_get(c);
 		e.delta = (uint32_t)delta;
 	}
+	if (r->lenient && (!r->inode || !adopt_segment(r, &e)))
+		return item_err(!c->bad);
 	if (c->bad || !r->inode || !S_ISREG(r->inode->mode) || !e.len ||
 	    !ka_range_ok(e.off, e.len, KA_FILE_MAX) || e.off < r->extent_end ||
 	    delta > UINT32_MAX || e.seq > r->head.seq || (e.addr && !place_ok(&r->fs->segs, &e)))
@@ -275,30 +313,49 @@ static int get_extent(struct reader *r, struct ka_cursor *c)
 }
 
 /* The names of a directory may stop short of the next cookie it gives out. */
-static void finish_dir(struct reader *r)
+void ka_ckpt_finish_dir(struct ka_ckpt_reader *r)
 {
 	if (r->dir)
 		r->dir->dir->next_cookie = r->next_cookie;
 	r->dir = NULL;
 }
 
-static int get_dir(struct reader *r, struct ka_cursor *c)
+static int get_dir(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t ino = ka_varint_get(c), next_cookie = ka_varint_get(c);
 
-	finish_dir(r);
+	ka_ckpt_finish_dir(r);
 	r->dir = ka_index_find(&r->fs->index, ino);
+	if (!r->dir && r->lenient && ino && ino < r->head.next_ino)
+		r->dir = ka_index_new(&r->fs->index, ino, S_IFDIR | 0700);
 	r->next_cookie = next_cookie;
-	return item_err(r->dir && S_ISDIR(r->dir->mode) && !r->dir->dir->count &&
+	return item_err(r->dir && S_ISDIR(r->dir->mode) && (!r->dir->dir->count || r->lenient) &&
 			next_cookie >= KA_COOKIE_FIRST && next_cookie < KA_NUMBER_LIMIT);
 }
 
-static int get_name(struct reader *r, struct ka_cursor *c)
+/* Whether a name that is right in itself has a place in what a salvage has so far. */
+static bool fits(const struct ka_ckpt_reader *r, const struct ka_inode *inode, const uint8_t *name,
+		 size_t len)
+{
+	if (!r->dir || !inode || !ka_record_name_ok(name, len))
+		return false;
+	if (ka_dir_find(&r->fs->index.names, r->dir, (const char *)name, len))
+		return false;
+	return !S_ISDIR(inode->mode) || (!inode->dir->parent && !ka_dir_is_below(r->dir, inode));
+}
+
+static int get_name(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t cookie = ka_varint_get(c), ino = ka_varint_get(c), len = ka_varint_get(c);
 	const uint8_t *name = ka_bytes_get(c, len);
 	struct ka_inode *inode = ka_index_find(&r->fs->index, ino);
 
+	if (name && r->lenient && !fits(r, inode, name, len)) {
+		r->lost_name = !inode && r->dir && ka_record_name_ok(name, len) ? name : NULL;
+		r->lost_bytes = len;
+		r->lost_ino = ino;
+		return 0;
+	}
 	if (!name || !r->dir || !inode || cookie < r->dir->dir->next_cookie ||
 	    cookie >= r->next_cookie || !ka_record_name_ok(name, len) ||
 	    ka_dir_find(&r->fs->index.names, r->dir, (const char *)name, len))
@@ -314,17 +371,21 @@ static int get_name(struct reader *r, struct ka_cursor *c)
 }
 
 /* A symbolic link is followed by its target at once. */
-static bool lacks_target(const struct reader *r)
+static bool lacks_target(const struct ka_ckpt_reader *r)
 {
 	return r->inode && S_ISLNK(r->inode->mode) && !r->inode->target;
 }
 
-static int get_item(struct reader *r, struct ka_cursor *c)
+int ka_ckpt_get_item(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint8_t tag = *c->p++;
 
-	if (r->has_end || r->has_head == (tag == KA_ITEM_HEAD) ||
-	    (tag != KA_ITEM_TARGET && lacks_target(r)))
+	r->lost_name = NULL;
+	r->lost_len = 0;
+	if (r->lenient && tag != KA_ITEM_TARGET && lacks_target(r))
+		return -KA_ERR_CKPT_ITEM;
+	if (!r->lenient && (r->has_end || r->has_head == (tag == KA_ITEM_HEAD) ||
+			    (tag != KA_ITEM_TARGET && lacks_target(r))))
 		return -KA_ERR_CKPT_ITEM;
 	switch (tag) {
 	case KA_ITEM_HEAD:
@@ -344,7 +405,7 @@ static int get_item(struct reader *r, struct ka_cursor *c)
 	case KA_ITEM_NAME:
 		return get_name(r, c);
 	case KA_ITEM_END:
-		finish_dir(r);
+		ka_ckpt_finish_dir(r);
 		r->has_end = true;
 		return 0;
 	default:
@@ -352,13 +413,13 @@ static int get_item(struct reader *r, struct ka_cursor *c)
 	}
 }
 
-static int get_chunk(struct reader *r, const uint8_t *data, size_t bytes)
+static int get_chunk(struct ka_ckpt_reader *r, const uint8_t *data, size_t bytes)
 {
 	struct ka_cursor c = {.p = data, .end = data + bytes};
 	int err = 0;
 
 	while (!err && c.p < c.end) {
-		err = get_item(r, &c);
+		err = ka_ckpt_get_item(r, &c);
 		if (!err && c.bad)
 			err = -KA_ERR_CKPT_ITEM;
 	}
@@ -366,7 +427,7 @@ static int get_chunk(struct reader *r, const uint8_t *data, size_t bytes)
 }
 
 /* What only the whole can show: a root, and the numbers that were promised. */
-static bool complete(const struct reader *r, const struct ka_ckpt_ptr *ptr)
+static bool complete(const struct ka_ckpt_reader *r, const struct ka_ckpt_ptr *ptr)
 {
 	const struct ka_index *ix = &r->fs->index;
 	const struct ka_inode *root = ka_index_find(ix, KA_ROOT_INO);
@@ -416,7 +477,7 @@ int ka_ckpt_read(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt
 {
 	KA_AUTO_FREE uint8_t *chunk = malloc(KA_CHUNK_MAX);
 	const uint8_t *base = ka_region_at(fs->rg, 0, 0), *data;
-	struct reader r = {.fs = fs, .bytes = ptr->bytes};
+	struct ka_ckpt_reader r = {.fs = fs, .bytes = ptr->bytes};
 	struct ka_ckpt_walk walk;
 	uint64_t i, segment;
 	size_t bytes;

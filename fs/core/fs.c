@@ -21,6 +21,7 @@
 #include "keepalive/util.h"
 #include "keepalive/wiped.h"
 #include "replay.h"
+#include "salvage.h"
 
 /*
  * Log since the last checkpoint that asks for the next: bounds both replay
@@ -58,6 +59,7 @@ void ka_fs_abandon(struct ka_fs *fs)
 {
 	if (!fs)
 		return;
+	ka_salvage_stats_release(&fs->salvage);
 	free(fs->ckpt[0].index);
 	free(fs->ckpt[1].index);
 	ka_index_release(&fs->index);
@@ -300,6 +302,22 @@ static void forget_newest(struct ka_fs *fs)
 	fs->ckpt[1] = (struct ka_ckpt_segments){0};
 }
 
+/* What was salvaged lies in no checkpoint: the superblock names none until one is stored. */
+static int salvage(struct ka_fs *fs, struct ka_recovery *ret)
+{
+	int err = ka_salvage(fs, &fs->salvage);
+
+	if (err)
+		return err;
+	fs->super.ckpt[0] = fs->super.ckpt[1] = (struct ka_ckpt_ptr){0};
+	*ret = (struct ka_recovery){
+		.done = true,
+		.records = fs->salvage.records,
+		.orphans = ka_drop_orphans(fs),
+	};
+	return 0;
+}
+
 static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
 {
 	struct ka_ckpt_head head;
@@ -313,6 +331,8 @@ static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
 	err = init_state(fs);
 	if (err)
 		return err;
+	if (which == KA_LOAD_SALVAGE)
+		return salvage(fs, ret);
 	err = ka_ckpt_read(fs, &fs->super.ckpt[which], &head, &fs->ckpt[which]);
 	/* Firmware that spared the first megabyte leaves a superblock alone. */
 	if (err <= -KA_ERR_BASE &&

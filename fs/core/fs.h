@@ -35,6 +35,33 @@ struct ka_damages {
 	size_t count;
 };
 
+/* Bytes of an inode of which it is not known for sure what they were. */
+struct ka_salvage_range {
+	uint64_t ino;
+	uint64_t off;
+	uint64_t len;
+};
+
+/* A name whose inode is lost. */
+struct ka_salvage_lost {
+	struct ka_salvage_lost *next;
+	uint64_t dir;
+	uint64_t ino;
+	char name[];
+};
+
+/* What a salvage had to work with, and what it could not know. */
+struct ka_salvage_stats {
+	uint64_t chunks;  /* of checkpoints, whole */
+	uint64_t records; /* looked at */
+	uint64_t made;	  /* inodes that only other things tell of */
+	struct ka_salvage_range *doubt;
+	size_t doubts;
+	struct ka_salvage_lost *lost;
+};
+
+void ka_salvage_stats_release(struct ka_salvage_stats *st);
+
 struct ka_fs {
 	struct ka_region *rg;
 	struct ka_fs_opts opts;
@@ -53,6 +80,7 @@ struct ka_fs {
 	bool damaged;
 	struct ka_damages damages;
 	uint64_t wrong_links; /* link counts that loading had to correct */
+	struct ka_salvage_stats salvage;
 };
 
 struct ka_recovery {
@@ -63,9 +91,13 @@ struct ka_recovery {
 	uint64_t orphans;
 };
 
+/* Not one checkpoint and the log behind it, but all that is left of either. */
+#define KA_LOAD_SALVAGE 2u
+
 /*
  * Reads everything from checkpoint which (0 newest, 1 older; replay makes up
- * for the difference) and stores nothing. For fsck; ka_fs_open starts with it.
+ * for the difference), or KA_LOAD_SALVAGE, and stores nothing. For fsck;
+ * ka_fs_open starts with it.
  */
 int ka_fs_load(struct ka_region *rg, const struct ka_fs_opts *opts, unsigned which,
 	       struct ka_recovery *ret_recovery, struct ka_fs **ret_fs);

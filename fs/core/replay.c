@@ -347,19 +347,18 @@ static int by_seq(const void *a, const void *b)
 	return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
-/* The head of a record that was valid a moment ago, out of reach of memory errors. */
-static int copy_head(const struct replay *r, uint64_t addr, struct ka_rec_disk *head)
+int ka_replay_copy_head(const struct ka_fs *fs, uint64_t addr, struct ka_rec_disk *head)
 {
 	uint32_t bytes;
 	int err;
 
-	err = ka_region_read(r->fs->rg, addr, head, sizeof(*head));
+	err = ka_region_read(fs->rg, addr, head, sizeof(*head));
 	if (err)
 		return err;
 	bytes = ka_get32(head->head_bytes);
 	if (bytes < sizeof(*head) || bytes > KA_HEAD_MAX)
 		return -KA_ERR_RECORD_FRAME;
-	return ka_region_read(r->fs->rg, addr, head, bytes);
+	return ka_region_read(fs->rg, addr, head, bytes);
 }
 
 static int apply_all(struct replay *r)
@@ -372,7 +371,7 @@ static int apply_all(struct replay *r)
 		return -ENOMEM;
 	qsort(r->found, r->count, sizeof(*r->found), by_seq);
 	for (i = 0; i < r->count; i++) {
-		err = copy_head(r, r->found[i].addr, head);
+		err = ka_replay_copy_head(r->fs, r->found[i].addr, head);
 		err = err ?: ka_apply(r->fs, head, r->found[i].addr);
 		if (err == -ENOMEM)
 			return err;

@@ -9,6 +9,8 @@
 
 #include "fs.h"
 
+struct ka_rec_disk;
+
 struct ka_replay_stats {
 	uint64_t records; /* applied */
 	uint64_t torn;	  /* cut off at the end of a segment: never returned */
@@ -21,6 +23,12 @@ struct ka_replay_stats {
  * told to the sink and counted, and the rest is applied. 0 or -ENOMEM.
  */
 int ka_replay(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_replay_stats *ret);
+
+/*
+ * Copies the head of a record that was valid a moment ago out of reach of memory
+ * errors, to KA_HEAD_MAX bytes. 0 or a negative code.
+ */
+int ka_replay_copy_head(const struct ka_fs *fs, uint64_t addr, struct ka_rec_disk *head);
 
 /* Drops every inode without a name: it was open at most when the machine died. */
 uint64_t ka_drop_orphans(struct ka_fs *fs);
