@@ -3,20 +3,25 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 
+#include "checkpoint.h"
 #include "fsck.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 
 volatile sig_atomic_t fsck_cancelled;
 
+/* Their numbers, from 1, are those of progress; fsck.keepalivefs(8) has the table too. */
 static const struct {
 	const char *name;
 	int (*run)(struct fsck *f);
 	bool always; /* also on a clean filesystem without -f */
 } passes[] = {
-	{"superblock", fsck_pass_super, true}, {"checkpoint and log", fsck_pass_load, true},
-	{"segments", fsck_pass_log, false},    {"data", fsck_pass_data, false},
-	{"names", fsck_pass_tree, false},      {"accounting", fsck_pass_usage, false},
+	[PASS_SUPER] = {"superblock", fsck_pass_super, true},
+	[PASS_LOAD] = {"checkpoints and log", fsck_pass_load, true},
+	[PASS_LOG] = {"segments", fsck_pass_log, false},
+	[PASS_DATA] = {"data", fsck_pass_data, false},
+	[PASS_TREE] = {"names", fsck_pass_tree, false},
+	[PASS_USAGE] = {"accounting", fsck_pass_usage, false},
 };
 
 static bool is_clean(const struct fsck *f)
@@ -24,26 +29,58 @@ static bool is_clean(const struct fsck *f)
 	return !f->recovery.done && !f->found && !f->force;
 }
 
+void fsck_progress(struct fsck *f, enum fsck_pass pass, uint64_t at, uint64_t of)
+{
+	if (f->progress)
+		f->progress(f, pass, at, of);
+}
+
 static int run_passes(struct fsck *f)
 {
-	size_t i;
+	enum fsck_pass i;
 	int err = 0;
 
-	for (i = 0; !err && !fsck_cancelled && i < KA_ARRAY_SIZE(passes); i++) {
+	for (i = PASS_SUPER; !err && !fsck_cancelled && i <= PASS_USAGE; i++) {
 		if (!passes[i].always && is_clean(f))
 			break;
-		if (f->verbose && !passes[i].always)
-			fsck_say(f, "checking %s", passes[i].name);
+		if (f->verbose)
+			fsck_say(f, "pass %d: checking %s", (int)i, passes[i].name);
+		fsck_progress(f, i, 0, 1);
 		err = passes[i].run(f);
+		if (!err)
+			fsck_progress(f, i, 1, 1);
 	}
 	return err;
 }
 
-/* Whether what was repaired may be stored: not over damage that was left. */
-static int store(struct fsck *f)
+/*
+ * Where there is no room beside everything that is there, what the newest checkpoint
+ * does not need goes: the older one; or, when there is none, records that a rebuild
+ * has read. If the machine dies then, another run has less to work with.
+ */
+static int store_checkpoint(struct fsck *f)
+{
+	struct ka_fs *fs = f->fs;
+	const struct ka_ckpt_ptr *ckpt = fs->super.ckpt;
+	bool rebuilt = !ckpt[0].addr;
+	int err;
+
+	ka_segs_covered(&fs->segs, ckpt[1].addr ? ckpt[1].seq : ckpt[0].seq);
+	err = ka_fs_store(fs, KA_STATE_CLEAN);
+	if (err != -ENOSPC)
+		return err;
+	ka_ckpt_segments_free(fs, &fs->ckpt[1]);
+	fs->super.ckpt[1] = (struct ka_ckpt_ptr){0};
+	ka_segs_covered(&fs->segs, rebuilt ? atomic_load(&fs->log.seq) : ckpt[0].seq);
+	return ka_fs_store(fs, KA_STATE_CLEAN);
+}
+
+/* What was repaired is stored, and that some damage was left with it. */
+static int store(struct fsck *f, bool *ret_stored)
 {
 	struct ka_super *sb = &f->fs->super;
 	bool left = f->found > f->fixed;
+	int err;
 
 	if (!left && (sb->flags & KA_SUPER_DAMAGED))
 		fsck_found(f, FSCK_P_FLAGGED, "in the superblock");
@@ -54,7 +91,9 @@ static int store(struct fsck *f)
 	else
 		sb->flags &= ~KA_SUPER_DAMAGED;
 	sb->clean_ns = ka_now_ns();
-	return ka_fs_store(f->fs, KA_STATE_CLEAN) ?: ka_region_sync(f->rg);
+	err = store_checkpoint(f) ?: ka_region_sync(f->rg);
+	*ret_stored = !err;
+	return err;
 }
 
 static void summarize(struct fsck *f)
@@ -76,6 +115,10 @@ static void summarize(struct fsck *f)
 	json_object_object_add(f->report, "recovered_records",
 			       json_object_new_uint64(f->recovery.records));
 	json_object_object_add(f->report, "torn_records", json_object_new_uint64(f->recovery.torn));
+	json_object_object_add(f->report, "lost_records", json_object_new_uint64(f->recovery.lost));
+	json_object_object_add(
+		f->report, "rebuilt",
+		json_object_new_boolean(f->fs->salvage.records || f->fs->salvage.chunks));
 }
 
 static int exit_status(const struct fsck *f, bool stored)
@@ -98,8 +141,7 @@ static int check(struct fsck *f, bool *ret_stored)
 	err = run_passes(f);
 	if (err || !f->fs)
 		return err;
-	err = store(f);
-	*ret_stored = !err && f->store && f->mode != FSCK_NO && !fsck_cancelled;
+	err = store(f, ret_stored);
 	if (!fsck_cancelled)
 		summarize(f);
 	return err;
@@ -111,6 +153,8 @@ int fsck_check(struct fsck *f)
 	int err;
 
 	err = check(f, &stored);
+	fsck_clear_bar(f);
+	fsck_forget_paths(f);
 	ka_fs_abandon(f->fs);
 	f->fs = NULL;
 	if (!err)

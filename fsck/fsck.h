@@ -47,7 +47,10 @@ struct fsck {
 	enum fsck_mode mode;
 	bool force;
 	bool verbose;
-	int progress_fd; /* -1: none */
+	/* told how far each pass is; NULL: nobody asks */
+	void (*progress)(struct fsck *f, int pass, uint64_t at, uint64_t of);
+	int progress_fd;       /* of fsck_progress_lines; -1: not asked for */
+	unsigned bar_permille; /* shown by fsck_progress_bar; 0: there is no bar */
 	const struct ka_msg_sink *sink;
 	FILE *out; /* for people; NULL: silent */
 	struct ka_region *rg;
@@ -57,7 +60,9 @@ struct fsck {
 	uint64_t found;
 	uint64_t fixed;
 	uint64_t checked_bytes;
-	bool store; /* something has to be written */
+	bool store;		  /* something has to be written */
+	bool has_older;		  /* checkpoint */
+	struct fsck_paths *paths; /* of fsck_path_of */
 };
 
 /*
@@ -79,11 +84,33 @@ bool fsck_found(struct fsck *f, enum fsck_problem problem, const char *fmt, ...)
 /* Something worth saying that is no problem. */
 void fsck_say(struct fsck *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Progress of a pass, to progress_fd, in the format of e2fsck -C. */
-void fsck_progress(struct fsck *f, int pass, uint64_t at, uint64_t of);
+/* Where a problem is, as far as that can be said. */
+struct fsck_where {
+	const char *path; /* NULL: no file */
+	uint64_t offset;  /* of the file, or of the region where there is no path */
+	uint64_t length;  /* 0: no range */
+};
 
-/* A path that leads to the inode, or "<inode N>"; the caller frees it. */
+/* The same, with a place for the report. */
+bool fsck_found_at(struct fsck *f, enum fsck_problem problem, const struct fsck_where *where,
+		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Progress of a pass; the numbers are those of the table in check.c. */
+enum fsck_pass { PASS_SUPER = 1, PASS_LOAD, PASS_LOG, PASS_DATA, PASS_TREE, PASS_USAGE };
+void fsck_progress(struct fsck *f, enum fsck_pass pass, uint64_t at, uint64_t of);
+
+/* For the field progress. A bar goes before anything else is printed to stdout. */
+void fsck_progress_lines(struct fsck *f, int pass, uint64_t at, uint64_t of);
+void fsck_progress_bar(struct fsck *f, int pass, uint64_t at, uint64_t of);
+void fsck_clear_bar(struct fsck *f);
+
+/*
+ * A path that leads to the inode, or one that begins with "<inode N>"; the caller
+ * frees it. NULL: no memory. Looks through all names once, until fsck_forget_paths,
+ * which whoever takes a name away has to call.
+ */
 char *fsck_path_of(struct fsck *f, const struct ka_inode *inode);
+void fsck_forget_paths(struct fsck *f);
 
 /* The passes; 0, or a negative code that ends the check. */
 int fsck_pass_super(struct fsck *f);

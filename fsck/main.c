@@ -24,7 +24,7 @@ static const char usage[] =
 	"  -y, --yes          repair all that can be repaired\n"
 	"  -f, --force        check a clean filesystem too, every data checksum included\n"
 	"  -v, --verbose      print figures\n"
-	"  -C, --progress=FD  write progress to file descriptor FD\n"
+	"  -C, --progress=FD  write progress to file descriptor FD; 0: a bar on a terminal\n"
 	"      --json         print one JSON object\n"
 	"  -h, --help         print this and exit\n"
 	"  -V, --version      print the version and exit\n"
@@ -122,6 +122,18 @@ static int parse(struct fsck *f, int argc, char **argv)
 	return err;
 }
 
+/*
+ * As with e2fsck: lines to a descriptor, or with 0 a bar, where stdout is a terminal.
+ * Nobody who looks on has to ask for the bar.
+ */
+static void choose_progress(struct fsck *f)
+{
+	if (f->progress_fd > 0)
+		f->progress = fsck_progress_lines;
+	else if (!f->report && isatty(STDOUT_FILENO))
+		f->progress = fsck_progress_bar;
+}
+
 static int check(struct fsck *f)
 {
 	unsigned flags = KA_REGION_LOCK | (f->mode == FSCK_NO ? 0 : KA_REGION_WRITE);
@@ -165,6 +177,7 @@ int main(int argc, char **argv)
 		json_object_object_add(f.report, "region", json_object_new_string(f.path));
 		json_object_object_add(f.report, "problems", json_object_new_array());
 	}
+	choose_progress(&f);
 	status = check(&f);
 	if (f.report)
 		print_report(&f, status);

@@ -24,6 +24,7 @@ int fsck_pass_super(struct fsck *f)
 	if (!rep.copy_err[0] && !rep.copy_err[1] && rep.copy_seq[0] != rep.copy_seq[1])
 		fsck_found(f, FSCK_P_SUPER_STALE, "%" PRIu64 " and %" PRIu64, rep.copy_seq[0],
 			   rep.copy_seq[1]);
+	f->has_older = sb.ckpt[1].addr;
 	if (sb.flags & KA_SUPER_DAMAGED)
 		f->force = true; /* somebody saw damage: look at everything */
 	return 0;
@@ -58,40 +59,86 @@ static void check_spare(struct fsck *f)
 			   ptr->chunks, ka_strerror(err));
 }
 
-int fsck_pass_load(struct fsck *f)
+static const struct ka_fs_opts *load_opts(const struct fsck *f, struct ka_fs_opts *ret)
 {
-	struct ka_fs_opts opts = {.verify = KA_VERIFY_ALWAYS, .sink = f->sink};
+	*ret = (struct ka_fs_opts){
+		.verify = KA_VERIFY_ALWAYS,
+		.thorough = true,
+		.sink = f->sink,
+	};
+	return ret;
+}
+
+/* Everything that is left of checkpoints and log, whatever it is. */
+static int salvage(struct fsck *f)
+{
+	struct ka_recovery was = f->recovery;
+	struct ka_fs_opts opts;
+	int err;
+
+	ka_fs_abandon(f->fs);
+	f->fs = NULL;
+	err = ka_fs_load(f->rg, load_opts(f, &opts), KA_LOAD_SALVAGE, &f->recovery, &f->fs);
+	if (err)
+		return err;
+	f->recovery.torn = was.torn;
+	f->recovery.lost = was.lost;
+	f->force = true; /* nothing about it is sure */
+	fsck_say(f,
+		 "rebuilt from %" PRIu64 " chunks of checkpoints and %" PRIu64
+		 " records of the log; files that were deleted may be back",
+		 f->fs->salvage.chunks, f->fs->salvage.records);
+	return 0;
+}
+
+/* What is not to be repaired is only reported: nothing may be stored over it. */
+static void found_risky(struct fsck *f, bool fix)
+{
+	if (!fix)
+		f->mode = FSCK_NO;
+}
+
+static int load_checkpoint(struct fsck *f)
+{
+	struct ka_fs_opts opts;
 	int err, err2;
 
-	err = ka_fs_load(f->rg, &opts, 0, &f->recovery, &f->fs);
-	if (err == -KA_ERR_WIPED)
-		return err;
-	if (is_damage(err)) {
-		err2 = ka_fs_load(f->rg, &opts, 1, &f->recovery, &f->fs);
-		if (err2) {
-			fsck_found(f, FSCK_P_CKPT_BOTH, "%s; older one: %s", ka_strerror(err),
-				   ka_strerror(err2));
-			return err;
-		}
-		if (!fsck_found(f, FSCK_P_CKPT_NEWEST, "%s", ka_strerror(err)))
-			f->mode = FSCK_NO; /* nothing may be stored over the damage */
-	} else if (err) {
-		return err;
-	} else {
+	err = ka_fs_load(f->rg, load_opts(f, &opts), 0, &f->recovery, &f->fs);
+	if (!err)
 		check_spare(f);
+	if (!is_damage(err) || err == -KA_ERR_WIPED)
+		return err;
+	err2 = ka_fs_load(f->rg, &opts, 1, &f->recovery, &f->fs);
+	if (!err2) {
+		found_risky(f, fsck_found(f, FSCK_P_CKPT_NEWEST, "%s", ka_strerror(err)));
+		return 0;
 	}
+	if (!is_damage(err2))
+		return err2;
+	found_risky(f, fsck_found(f, FSCK_P_CKPT_BOTH, "%s; older one: %s", ka_strerror(err),
+				  f->has_older ? ka_strerror(err2) : "there is none"));
+	return salvage(f);
+}
+
+int fsck_pass_load(struct fsck *f)
+{
+	int err;
+
+	err = load_checkpoint(f);
+	if (err)
+		return err;
 	if (f->fs->wrong_links)
 		fsck_found(f, FSCK_P_NLINK, "%" PRIu64 " of them", f->fs->wrong_links);
-	if (!f->recovery.done)
-		return 0;
-	fsck_say(f,
-		 "recovering from an unclean shutdown: %" PRIu64 " records replayed, %" PRIu64
-		 " torn, %" PRIu64 " orphans dropped",
-		 f->recovery.records, f->recovery.torn, f->recovery.orphans);
-	if (f->mode != FSCK_NO)
+	if (f->recovery.done && !f->fs->salvage.records)
+		fsck_say(f,
+			 "recovering from an unclean shutdown: %" PRIu64
+			 " records replayed, %" PRIu64 " torn, %" PRIu64 " orphans dropped",
+			 f->recovery.records, f->recovery.torn, f->recovery.orphans);
+	if (f->recovery.done && f->mode != FSCK_NO)
 		f->store = true;
-	if (f->recovery.lost &&
-	    !fsck_found(f, FSCK_P_LOG_LOST, "%" PRIu64 " of them", f->recovery.lost))
-		f->mode = FSCK_NO; /* a checkpoint would make the loss final */
-	return 0;
+	if (!f->recovery.lost)
+		return 0;
+	/* A checkpoint would make the loss final; what hangs on it can be kept. */
+	found_risky(f, fsck_found(f, FSCK_P_LOG_LOST, "%" PRIu64 " of them", f->recovery.lost));
+	return salvage(f);
 }

@@ -9,9 +9,6 @@
 #include "keepalive/util.h"
 #include "ops.h"
 
-#define PASS_LOG  2
-#define PASS_DATA 3
-
 /*
  * The records of the segment are walked no more; data in it that extents point
  * at stays. With its last live byte it becomes free like any other.
@@ -54,8 +51,9 @@ static void check_segment(struct fsck *f, uint64_t index)
 		return; /* empty, or given up by an earlier run */
 	err = ka_scan_header(f->rg, f->fs->super.log_id, index, f->fs->segs.bytes, &info);
 	if (err || info.gen != seg->gen || info.kind != KA_SEGMENT_LOG) {
-		if (fsck_found(f, FSCK_P_LOG_SEGMENT, "segment %" PRIu64 " at 0x%" PRIx64, index,
-			       start))
+		if (fsck_found_at(f, FSCK_P_LOG_SEGMENT,
+				  &(struct fsck_where){NULL, start, sizeof(struct ka_segment_disk)},
+				  "segment %" PRIu64 " at 0x%" PRIx64, index, start))
 			give_up_records(seg);
 		return;
 	}
@@ -91,7 +89,8 @@ int fsck_pass_log(struct fsck *f)
 
 struct data_pass {
 	struct fsck *f;
-	uint64_t inodes;
+	uint64_t total; /* bytes that extents point at */
+	uint64_t told;	/* of them, when progress was told last */
 	int err;
 };
 
@@ -121,7 +120,7 @@ static void check_extent(struct data_pass *p, struct ka_inode *inode, const stru
 	bool bad, in_bad = false;
 	KA_AUTO_FREE char *path = NULL;
 
-	while (!p->err && (off < end || in_bad)) {
+	while (!p->err && !fsck_cancelled && (off < end || in_bad)) {
 		bad = false;
 		len = off < end ? check_step(p->f, &e, off, &bad) : 0;
 		if (bad && !in_bad)
@@ -129,14 +128,20 @@ static void check_extent(struct data_pass *p, struct ka_inode *inode, const stru
 		if (in_bad && !bad) {
 			if (!path)
 				path = fsck_path_of(p->f, inode);
-			if (fsck_found(p->f, FSCK_P_DATA, "%s: bytes %" PRIu64 "-%" PRIu64,
-				       path ?: "?", bad_from, off - 1))
+			if (fsck_found_at(p->f, FSCK_P_DATA,
+					  &(struct fsck_where){path, bad_from, off - bad_from},
+					  "%s: bytes %" PRIu64 "-%" PRIu64, path ?: "?", bad_from,
+					  off - 1))
 				p->err = drop_range(p->f, inode, bad_from, off - bad_from);
 		}
 		in_bad = bad;
 		off += len;
 	}
 	p->f->checked_bytes += e.len;
+	if (p->f->checked_bytes - p->told >= p->total / 256) {
+		p->told = p->f->checked_bytes;
+		fsck_progress(p->f, PASS_DATA, p->told, p->total);
+	}
 }
 
 static void check_data(struct ka_hnode *node, void *ctx)
@@ -153,14 +158,15 @@ static void check_data(struct ka_hnode *node, void *ctx)
 		if (e->addr)
 			check_extent(p, inode, e);
 	}
-	if (p->inodes++ % 256 == 0)
-		fsck_progress(p->f, PASS_DATA, p->inodes, p->f->fs->index.inodes.count);
 }
 
 int fsck_pass_data(struct fsck *f)
 {
 	struct data_pass p = {.f = f};
+	uint64_t i;
 
+	for (i = 1; i < f->fs->segs.count; i++)
+		p.total += atomic_load(&f->fs->segs.seg[i].live);
 	if (f->force)
 		ka_htab_visit(&f->fs->index.inodes, check_data, &p);
 	return p.err;

@@ -17,7 +17,7 @@ struct tree_pass {
 	struct ka_inode **stack; /* directories still to be walked */
 	size_t depth;
 	size_t capacity;
-	struct ka_inode *found; /* by a search through all inodes */
+	struct ka_inode *lost_found; /* once it is needed */
 	int err;
 };
 
@@ -76,41 +76,73 @@ static void forget_names(struct ka_hnode *node, void *ctx)
 	ka_container_of(node, struct ka_inode, node)->names = 0;
 }
 
-/*
- * An inode that was not reached: at best one without any name, else a directory
- * of a loop. What else has a name is reached with the directory it is in.
- */
-static void find_lost(struct ka_hnode *node, void *ctx)
+static struct ka_inode *make_lost_found(struct tree_pass *p, struct ka_inode *root)
 {
-	struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
-	struct tree_pass *p = ctx;
+	struct ka_index *ix = &p->f->fs->index;
+	struct ka_inode *dir = ka_index_new(ix, ix->next_ino, S_IFDIR | 0700);
 
-	if (inode->reached || (inode->named && (p->found || !S_ISDIR(inode->mode))))
-		return;
-	if (!p->found || p->found->named)
-		p->found = inode;
-}
-
-static struct ka_inode *lost_found(struct fsck *f)
-{
-	struct ka_index *ix = &f->fs->index;
-	struct ka_inode *root = ka_index_find(ix, KA_ROOT_INO), *dir;
-	struct ka_dirent *de = ka_dir_find(&ix->names, root, LOST_FOUND, strlen(LOST_FOUND));
-
-	if (de)
-		return S_ISDIR(de->inode->mode) ? de->inode : NULL;
-	dir = ka_index_new(ix, ix->next_ino, S_IFDIR | 0700);
 	if (!dir || ka_index_add_name(ix, root, LOST_FOUND, strlen(LOST_FOUND),
 				      root->dir->next_cookie, dir))
 		return NULL;
 	dir->nlink = 2;
 	dir->dir->parent = root;
 	dir->atime = dir->mtime = dir->ctime = dir->btime = ka_time_from_ns(ka_now_ns());
-	dir->reached = true;
+	dir->reached = dir->named = true;
 	dir->names = 1;
 	root->nlink++;
 	root->names++;
 	return dir;
+}
+
+/* A name in dir that nothing has yet, made of text. */
+static size_t free_name(const struct fsck *f, const struct ka_inode *dir, const char *text,
+			char *buf, size_t size)
+{
+	unsigned i = 0;
+
+	snprintf(buf, size, "%s", text);
+	while (ka_dir_find(&f->fs->index.names, dir, buf, strlen(buf)))
+		snprintf(buf, size, "%s.%u", text, ++i);
+	return strlen(buf);
+}
+
+/* What has the name of the directory, and is none, gets another. */
+static int move_aside(struct tree_pass *p, struct ka_inode *root, struct ka_dirent *de)
+{
+	struct ka_inode *inode = de->inode;
+	char name[40];
+	size_t len = free_name(p->f, root, LOST_FOUND ".1", name, sizeof(name));
+
+	if (!fsck_found(p->f, FSCK_P_LOST_FOUND, "it becomes /%s", name))
+		return 0;
+	fsck_forget_paths(p->f);
+	ka_index_remove_name(&p->f->fs->index, de);
+	return ka_index_add_name(&p->f->fs->index, root, name, len, root->dir->next_cookie, inode);
+}
+
+/* The directory, made if need be; NULL with p->err 0: it shall not be made. */
+static struct ka_inode *lost_found(struct tree_pass *p)
+{
+	struct ka_index *ix = &p->f->fs->index;
+	struct ka_inode *root = ka_index_find(ix, KA_ROOT_INO);
+	struct ka_dirent *de;
+
+	if (p->lost_found)
+		return p->lost_found;
+	de = ka_dir_find(&ix->names, root, LOST_FOUND, strlen(LOST_FOUND));
+	if (de && S_ISDIR(de->inode->mode)) {
+		p->lost_found = de->inode;
+		return p->lost_found;
+	}
+	if (de) {
+		p->err = move_aside(p, root, de);
+		if (p->err || ka_dir_find(&ix->names, root, LOST_FOUND, strlen(LOST_FOUND)))
+			return NULL;
+	}
+	p->lost_found = make_lost_found(p, root);
+	if (!p->lost_found)
+		p->err = -ENOMEM;
+	return p->lost_found;
 }
 
 /* Takes the name away that a directory in a loop still has. */
@@ -119,60 +151,121 @@ static void cut_loose(struct fsck *f, struct ka_inode *inode)
 	struct ka_dir *parent = inode->dir->parent->dir;
 	size_t i;
 
+	fsck_forget_paths(f);
 	for (i = 0; i < parent->slots; i++) {
 		if (parent->slot[i].entry && parent->slot[i].entry->inode == inode) {
 			ka_index_remove_name(&f->fs->index, parent->slot[i].entry);
 			break;
 		}
 	}
+	inode->dir->parent->nlink--;
 	inode->dir->parent = NULL;
 }
 
-static int connect(struct fsck *f, struct ka_inode *inode)
+static void connect(struct tree_pass *p, struct ka_inode *inode)
 {
-	struct ka_inode *dir = lost_found(f);
-	char name[32];
-	int len;
+	struct ka_inode *dir = lost_found(p);
+	char number[24], name[40];
+	size_t len;
 
 	if (!dir)
-		return -ENOMEM;
-	len = snprintf(name, sizeof(name), "#%" PRIu64, inode->ino);
+		return;
+	snprintf(number, sizeof(number), "#%" PRIu64, inode->ino);
+	len = free_name(p->f, dir, number, name, sizeof(name));
 	if (S_ISDIR(inode->mode)) {
 		if (inode->named)
-			cut_loose(f, inode);
+			cut_loose(p->f, inode);
 		inode->dir->parent = dir;
 		dir->names++;
+		dir->nlink++;
 	}
-	return ka_index_add_name(&f->fs->index, dir, name, (size_t)len, dir->dir->next_cookie,
-				 inode);
+	p->err = ka_index_add_name(&p->f->fs->index, dir, name, len, dir->dir->next_cookie, inode);
 }
 
+struct lost_list {
+	struct ka_inode **inode;
+	size_t count;
+};
+
+static void collect_lost(struct ka_hnode *node, void *ctx)
+{
+	struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
+	struct lost_list *l = ctx;
+
+	if (inode->reached || (inode->named && !S_ISDIR(inode->mode)))
+		return;
+	if (l->inode)
+		l->inode[l->count] = inode;
+	l->count++;
+}
+
+/* In the order of their numbers, so that a report does not depend on hashes. */
+static int by_number(const void *a, const void *b)
+{
+	const struct ka_inode *x = *(struct ka_inode *const *)a;
+	const struct ka_inode *y = *(struct ka_inode *const *)b;
+
+	return (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+/* A directory that has a name and is not reached hangs in a loop, or below one. */
+static struct ka_inode *in_loop(struct ka_inode *inode)
+{
+	struct ka_inode *slow = inode, *fast = inode;
+
+	do {
+		slow = slow->dir->parent;
+		fast = fast->dir->parent->dir->parent;
+	} while (slow != fast);
+	return slow;
+}
+
+static void connect_one(struct tree_pass *p, struct ka_inode *inode)
+{
+	bool fix;
+
+	if (inode->named) {
+		inode = in_loop(inode);
+		fix = fsck_found(p->f, FSCK_P_DIR_LOOP, "inode %" PRIu64, inode->ino);
+	} else {
+		fix = fsck_found(p->f, FSCK_P_NO_NAME, "inode %" PRIu64 ", %" PRIu64 " bytes",
+				 inode->ino, inode->size);
+	}
+	if (fix)
+		connect(p, inode);
+	if (fix || !inode->named)
+		inode->names++; /* the name it has now, or would have */
+	if (!p->err)
+		p->err = walk(p, inode); /* what hangs below it is found with it */
+}
+
+/*
+ * Inodes that were not reached from the root: first those without any name, as all
+ * that hangs below them is reached with them; then what is left, loops of directories.
+ * What else has a name is reached with the directory it is in.
+ */
 static int connect_lost(struct tree_pass *p)
 {
-	struct fsck *f = p->f;
-	struct ka_inode *inode;
-	bool fix;
-	int err = 0;
+	struct lost_list l = {0};
+	size_t i, n;
+	int named;
 
-	while (!err) {
-		p->found = NULL;
-		ka_htab_visit(&f->fs->index.inodes, find_lost, p);
-		inode = p->found;
-		if (!inode)
-			return 0;
-		if (inode->named)
-			fix = fsck_found(f, FSCK_P_DIR_LOOP, "inode %" PRIu64, inode->ino);
-		else
-			fix = fsck_found(f, FSCK_P_NO_NAME, "inode %" PRIu64 ", %" PRIu64 " bytes",
-					 inode->ino, inode->size);
-		if (fix)
-			err = connect(f, inode);
-		if (fix || !inode->named)
-			inode->names++; /* the name it has now, or would have */
-		if (!err)
-			err = walk(p, inode); /* what hangs below it is found with it */
-	}
-	return err;
+	ka_htab_visit(&p->f->fs->index.inodes, collect_lost, &l);
+	n = l.count;
+	if (!n)
+		return 0;
+	l.inode = calloc(n, sizeof(struct ka_inode *));
+	if (!l.inode)
+		return -ENOMEM;
+	l.count = 0;
+	ka_htab_visit(&p->f->fs->index.inodes, collect_lost, &l);
+	qsort(l.inode, n, sizeof(struct ka_inode *), by_number);
+	for (named = 0; named < 2; named++)
+		for (i = 0; i < n && !p->err && !fsck_cancelled; i++)
+			while (!p->err && !l.inode[i]->reached && l.inode[i]->named == named)
+				connect_one(p, l.inode[i]);
+	free(l.inode);
+	return p->err;
 }
 
 static void check_links(struct ka_hnode *node, void *ctx)
@@ -187,9 +280,50 @@ static void check_links(struct ka_hnode *node, void *ctx)
 	if (inode->nlink == want || !inode->names)
 		return;
 	path = fsck_path_of(p->f, inode);
-	if (fsck_found(p->f, FSCK_P_NLINK, "%s: %" PRIu32 " instead of %" PRIu32, path ?: "?",
-		       inode->nlink, want))
+	if (fsck_found_at(p->f, FSCK_P_NLINK, &(struct fsck_where){.path = path},
+			  "%s: %" PRIu32 " instead of %" PRIu32, path ?: "?", inode->nlink, want))
 		inode->nlink = want;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct ka_salvage_range *x = a, *y = b;
+
+	if (x->ino != y->ino)
+		return (x->ino > y->ino) - (x->ino < y->ino);
+	return (x->off > y->off) - (x->off < y->off);
+}
+
+/* What a rebuild could not know for sure, by the names that files have in the end. */
+static void tell_doubts(struct fsck *f)
+{
+	const struct ka_salvage_stats *st = &f->fs->salvage;
+	const struct ka_salvage_lost *lost;
+	const struct ka_inode *inode;
+	size_t i;
+
+	if (st->doubts)
+		qsort(st->doubt, st->doubts, sizeof(*st->doubt), by_place);
+	for (i = 0; i < st->doubts; i++) {
+		const struct ka_salvage_range *r = &st->doubt[i];
+		KA_AUTO_FREE char *path = NULL;
+
+		inode = ka_index_find(&f->fs->index, r->ino);
+		if (!inode)
+			continue;
+		path = fsck_path_of(f, inode);
+		fsck_found_at(f, FSCK_P_DOUBT, &(struct fsck_where){path, r->off, r->len},
+			      "%s: bytes %" PRIu64 "-%" PRIu64, path ?: "?", r->off,
+			      r->off + r->len - 1);
+	}
+	for (lost = st->lost; lost; lost = lost->next) {
+		KA_AUTO_FREE char *path = NULL;
+
+		inode = ka_index_find(&f->fs->index, lost->dir);
+		path = inode ? fsck_path_of(f, inode) : NULL;
+		fsck_found(f, FSCK_P_NO_INODE, "%s/%s, inode %" PRIu64, path && path[1] ? path : "",
+			   lost->name, lost->ino);
+	}
 }
 
 int fsck_pass_tree(struct fsck *f)
@@ -204,6 +338,8 @@ int fsck_pass_tree(struct fsck *f)
 		err = connect_lost(&p);
 	if (!err)
 		ka_htab_visit(&f->fs->index.inodes, check_links, &p);
+	if (!err)
+		tell_doubts(f);
 	free(p.stack);
 	return err;
 }

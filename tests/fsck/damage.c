@@ -3,9 +3,10 @@
  * damage.c - makes a small filesystem in a region file and damages it.
  *
  * damage FILE KIND: FILE exists and has its size; KIND as in the table below.
- * The tree: /data (3 MiB, of a known pattern), /dir/one, /dir/two (a hard link
+ * The tree: /data (1 MiB, of a known pattern), /dir/one, /dir/two (a hard link
  * to it), /dir/sub. Some kinds leave it unclean.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,7 @@ static void make_tree(void)
 	struct ka_attr attr;
 	ka_ino_t dir;
 
-	fill(make(KA_ROOT_INO, "data", S_IFREG | 0644), 3 << 20);
+	fill(make(KA_ROOT_INO, "data", S_IFREG | 0644), 1 << 20);
 	dir = make(KA_ROOT_INO, "dir", S_IFDIR | 0755);
 	fill(make(dir, "one", S_IFREG | 0644), 1000);
 	must(ka_link(fs, find("one", dir)->ino, dir, "two", &attr), "link");
@@ -178,6 +179,24 @@ static void loop(void)
 	dir->dir->parent = sub;
 }
 
+/* There is something lost, and the place for it is taken by a file. */
+static void lost_found_file(void)
+{
+	no_name_dir();
+	make(KA_ROOT_INO, "lost+found", S_IFREG | 0600);
+}
+
+/* What an earlier run may have left has the name that the inode would get. */
+static void lost_found_taken(void)
+{
+	ka_ino_t dir = make(KA_ROOT_INO, "lost+found", S_IFDIR | 0700);
+	char name[32];
+
+	snprintf(name, sizeof(name), "#%" PRIu64, find("data", KA_ROOT_INO)->ino);
+	make(dir, name, S_IFREG | 0600);
+	no_name();
+}
+
 static void flagged(void)
 {
 	fs->super.flags |= KA_SUPER_DAMAGED;
@@ -235,6 +254,14 @@ static void lost_middle(void)
 	flip(log_record(5) + 60);
 }
 
+/* The file is written, and its name is what is damaged. */
+static void lost_create(void)
+{
+	fill(make(KA_ROOT_INO, "written", S_IFREG | 0644), 5000);
+	flip(log_record(0) + 60);
+	more_records();
+}
+
 enum when { CLOSED, STORED, UNCLEAN };
 
 static const struct {
@@ -255,10 +282,13 @@ static const struct {
 	{"no-name", STORED, no_name},
 	{"no-name-dir", STORED, no_name_dir},
 	{"loop", STORED, loop},
+	{"lost-found-file", STORED, lost_found_file},
+	{"lost-found-taken", STORED, lost_found_taken},
 	{"flagged", STORED, flagged},
 	{"unclean", UNCLEAN, unclean},
 	{"torn-last", UNCLEAN, torn_last},
 	{"lost-middle", UNCLEAN, lost_middle},
+	{"lost-create", UNCLEAN, lost_create},
 };
 
 static void inflict(enum when when, void (*fn)(void))
