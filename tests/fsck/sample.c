@@ -393,10 +393,11 @@ static void find_heads(struct sample *s, struct ka_fs *fs, uint64_t index, uint6
 	}
 }
 
-static void find_checkpoint(struct sample *s, const struct ka_fs *fs, const struct ka_ckpt_ptr *ptr)
+static void find_checkpoint(struct sample *s, const struct ka_fs *fs, unsigned which)
 {
+	const struct ka_ckpt_ptr *ptr = &fs->super.ckpt[which];
 	struct ka_ckpt_walk walk;
-	uint64_t i, segment;
+	uint64_t i, segment, from, to;
 	const uint8_t *data;
 	size_t bytes;
 
@@ -408,10 +409,11 @@ static void find_checkpoint(struct sample *s, const struct ka_fs *fs, const stru
 		if (segment)
 			add_range(&s->meta, segment * fs->segs.bytes,
 				  segment * fs->segs.bytes + sizeof(struct ka_segment_disk));
-		add_range(&s->meta,
-			  (uint64_t)(data - s->mem) - sizeof(struct ka_rec_ckpt_disk) -
-				  8 * ((bytes + KA_PIECE_MAX - 1) / KA_PIECE_MAX),
-			  (uint64_t)(data - s->mem) + bytes);
+		to = (uint64_t)(data - s->mem) + bytes;
+		from = to - bytes - sizeof(struct ka_rec_ckpt_disk) -
+		       8 * ((bytes + KA_PIECE_MAX - 1) / KA_PIECE_MAX);
+		add_range(&s->meta, from, to);
+		add_range(&s->ckpt[which], from, to);
 	}
 }
 
@@ -449,8 +451,8 @@ static void find_places(struct sample *s, struct memfs *m)
 	for (i = 1; i < fs->segs.count; i++)
 		if (fs->segs.seg[i].state == KA_SEG_FULL || fs->segs.seg[i].state == KA_SEG_OPEN)
 			find_heads(s, fs, i, fs->super.ckpt[0].seq);
-	find_checkpoint(s, fs, &fs->super.ckpt[0]);
-	find_checkpoint(s, fs, &fs->super.ckpt[1]);
+	find_checkpoint(s, fs, 0);
+	find_checkpoint(s, fs, 1);
 	for (i = 0; i < s->files; i++)
 		if (S_ISREG(s->file[i].mode))
 			find_data(fs, &s->file[i]);
@@ -529,6 +531,8 @@ void sample_release(struct sample *s)
 		free(s->file[i].data.list);
 	}
 	free(s->meta.list);
+	free(s->ckpt[0].list);
+	free(s->ckpt[1].list);
 	free(s->record);
 	free(s->mem);
 }

@@ -61,7 +61,8 @@ struct sample {
 	uint8_t *mem; /* the region as it was made; never changed */
 	struct sample_file file[SAMPLE_FILES];
 	size_t files;
-	struct sample_ranges meta; /* bytes whose change fsck has to notice */
+	struct sample_ranges meta;    /* bytes whose change fsck has to notice */
+	struct sample_ranges ckpt[2]; /* the chunks of the newest checkpoint, and of the older */
 	struct sample_record *record;
 	size_t records;
 	/*

@@ -24,8 +24,9 @@
 #define FLIPS	       400 /* for each sample, as a rule */
 #define OVERWRITES     120
 #define ALL_OVERWRITES 10000 /* over all samples */
-#define OVERWRITE_MAX  4096
-#define FAILURES_MAX   40
+#define BOTH	       40
+#define ALL_BOTH       1000
+#define FAILURES_MAX   10
 #define STEP	       512 /* bytes of a read */
 
 static const struct {
@@ -40,6 +41,8 @@ static const struct {
 	{"chunks-one", SAMPLE_CLEAN | SAMPLE_CHUNKS | SAMPLE_FULL},
 	{"recycled", SAMPLE_CLEAN | SAMPLE_RECYCLED},
 	{"recycled-one", SAMPLE_CLEAN | SAMPLE_RECYCLED | SAMPLE_FULL},
+	{"mixed", SAMPLE_CLEAN | SAMPLE_RECYCLED | SAMPLE_CHUNKS},
+	{"mixed-log", SAMPLE_RECYCLED | SAMPLE_CHUNKS},
 };
 
 /* One state: what is tried with it, and what came of it. */
@@ -456,6 +459,28 @@ static void overwrite(uint64_t number)
 		try_state();
 }
 
+/* A byte of a chunk of each checkpoint: what is left of both has to do. */
+static void flip_both(uint64_t number)
+{
+	struct test_rng rng = test_rng(number + (2ull << 40));
+	const struct sample_ranges *r;
+	struct sample_range at;
+	unsigned i;
+
+	name_state("both", number);
+	memcpy(now.mem, now.s->mem, now.s->bytes);
+	for (i = 0; i < 2; i++) {
+		r = &now.s->ckpt[i];
+		if (!r->count)
+			return;
+		at = r->list[test_below(&rng, r->count)];
+		at.from += test_below(&rng, at.to - at.from);
+		now.mem[at.from] ^= 0x20;
+		now.hit = (struct sample_range){at.from, at.from + 1};
+	}
+	try_state();
+}
+
 static bool try_all(void)
 {
 	const char *scale = getenv("KA_SCALE");
@@ -489,6 +514,24 @@ static void overwrite_sample(void)
 		overwrite(i);
 }
 
+static void flip_checkpoints(void)
+{
+	uint64_t i, n = try_all() ? ALL_BOTH : (uint64_t)BOTH * test_scale();
+
+	for (i = 0; i < n; i++)
+		flip_both(i);
+}
+
+static void try_one(char kind, uint64_t number)
+{
+	if (kind == 'f')
+		flip(number);
+	else if (kind == 'o')
+		overwrite(number);
+	else
+		flip_both(number);
+}
+
 static void replay(const char *id)
 {
 	char *part[4] = {0}, *copy = strdup(id), *text = copy;
@@ -500,7 +543,7 @@ static void replay(const char *id)
 		if (!part[3] || strcmp(part[1], kinds[i].name) != 0)
 			continue;
 		now.s = &samples[i];
-		(*part[2] == 'f' ? flip : overwrite)(strtoull(part[3], NULL, 0));
+		try_one(*part[2], strtoull(part[3], NULL, 0));
 	}
 	free(copy);
 	if (!tried)
@@ -522,6 +565,7 @@ static void test_damage(void **unused)
 		tried = noticed = in_lost_found = 0;
 		flip_sample();
 		overwrite_sample();
+		flip_checkpoints();
 		print_message("%s: %" PRIu64 " states, %" PRIu64 " noticed, %" PRIu64
 			      " files in lost+found\n",
 			      kinds[i].name, tried, noticed, in_lost_found);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_check.c - fsck as a library: being cancelled, what it reports, and how it
+ * copes with many lost files at once.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+#include "fsck.h"
+#include "memfs.h"
+
+#define BYTES (16u << 20)
+#define MANY  20000
+
+struct run {
+	struct fsck f;
+	struct test_messages msgs;
+	int passes; /* bits of those that told of progress */
+	int cancel_at;
+};
+
+static struct run *running;
+
+static void watch(struct fsck *f, int pass, uint64_t at, uint64_t of)
+{
+	(void)f;
+	assert_true(at <= of);
+	running->passes |= 1 << pass;
+	if (pass == running->cancel_at)
+		fsck_cancelled = 1;
+}
+
+static int run(struct run *r, struct memfs *m, enum fsck_mode mode)
+{
+	int status;
+
+	running = r;
+	test_messages_init(&r->msgs);
+	r->f.path = "memory";
+	r->f.mode = mode;
+	r->f.force = true;
+	r->f.rg = m->rg;
+	r->f.sink = &r->msgs.sink;
+	r->f.progress = watch;
+	status = fsck_check(&r->f);
+	fsck_cancelled = 0;
+	test_messages_release(&r->msgs);
+	return status;
+}
+
+static int check(struct memfs *m, enum fsck_mode mode)
+{
+	struct run r = {0};
+
+	return run(&r, m, mode);
+}
+
+/* One file, whose data is damaged. */
+static void make_damaged(struct memfs *m)
+{
+	ka_ino_t ino;
+	uint64_t addr;
+
+	memfs_make(m, BYTES);
+	ino = memfs_file(m->fs, memfs_dir(m->fs, KA_ROOT_INO, "dir"), "na\tme");
+	memfs_write_pattern(m->fs, ino, 0, 100000, 1);
+	addr = ka_extents_find(&ka_index_find(&m->fs->index, ino)->extents, 0)->addr;
+	memfs_close(m);
+	m->mem[addr + 20000] ^= 1;
+}
+
+static void test_cancel(void **unused)
+{
+	uint8_t *before = malloc(BYTES);
+	struct memfs m;
+	int pass;
+
+	(void)unused;
+	assert_non_null(before);
+	make_damaged(&m);
+	memcpy(before, m.mem, BYTES);
+	for (pass = PASS_SUPER; pass <= PASS_USAGE; pass++) {
+		struct run r = {.cancel_at = pass};
+		int status = run(&r, &m, FSCK_YES);
+
+		assert_true(status & FSCK_CANCELLED);
+		assert_false(status & FSCK_CORRECTED);
+		assert_memory_equal(before, m.mem, BYTES);
+	}
+	assert_int_equal(check(&m, FSCK_YES), FSCK_CORRECTED);
+	assert_int_equal(check(&m, FSCK_NO), 0);
+	memfs_release(&m);
+	free(before);
+}
+
+static json_object *get(json_object *o, const char *key)
+{
+	json_object *v;
+
+	assert_true(json_object_object_get_ex(o, key, &v));
+	return v;
+}
+
+static void test_report(void **unused)
+{
+	struct run r = {.f.report = json_object_new_object()};
+	json_object *p;
+	struct memfs m;
+
+	(void)unused;
+	json_object_object_add(r.f.report, "problems", json_object_new_array());
+	make_damaged(&m);
+	assert_int_equal(run(&r, &m, FSCK_YES), FSCK_CORRECTED);
+	assert_int_equal(r.passes, 0x7e); /* all six */
+	assert_int_equal(json_object_array_length(get(r.f.report, "problems")), 1);
+	p = json_object_array_get_idx(get(r.f.report, "problems"), 0);
+	assert_int_equal(json_object_get_int(get(p, "number")), FSCK_P_DATA);
+	assert_string_equal(json_object_get_string(get(p, "path")), "/dir/na\\x09me");
+	assert_int_equal(json_object_get_uint64(get(p, "offset")), 16384);
+	assert_int_equal(json_object_get_uint64(get(p, "length")), 16384);
+	assert_true(json_object_get_boolean(get(p, "fixed")));
+	assert_true(*json_object_get_string(get(p, "repair")));
+	assert_int_equal(json_object_get_uint64(get(r.f.report, "files")), 3);
+	assert_int_equal(json_object_get_uint64(get(r.f.report, "checked_bytes")), 100000);
+	assert_int_equal(json_object_get_uint64(get(r.f.report, "recovered_records")), 0);
+	assert_int_equal(json_object_get_uint64(get(r.f.report, "torn_records")), 0);
+	assert_int_equal(json_object_get_uint64(get(r.f.report, "lost_records")), 0);
+	assert_false(json_object_get_boolean(get(r.f.report, "rebuilt")));
+	json_object_put(r.f.report);
+	memfs_release(&m);
+}
+
+/* All of these lose their names at once, and every second has a wrong link count. */
+static void lose_names(struct memfs *m, unsigned count)
+{
+	struct ka_fs_opts opts = {0};
+	struct ka_recovery rec;
+	struct ka_inode *root;
+	struct ka_dirent *de;
+	struct ka_fs *fs;
+	char name[16];
+	unsigned i;
+
+	assert_ok(ka_fs_load(m->rg, &opts, 0, &rec, &fs));
+	root = ka_index_find(&fs->index, KA_ROOT_INO);
+	for (i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		de = ka_dir_find(&fs->index.names, root, name, strlen(name));
+		if (i % 2)
+			de->inode->nlink = 3;
+		if (S_ISDIR(de->inode->mode)) {
+			root->nlink--;
+			de->inode->dir->parent = NULL;
+		}
+		ka_index_remove_name(&fs->index, de);
+	}
+	assert_ok(ka_fs_store(fs, KA_STATE_CLEAN));
+	ka_fs_abandon(fs);
+}
+
+static void test_many_lost(void **unused)
+{
+	struct run r = {0};
+	ka_ino_t dir, ino;
+	struct memfs m;
+	char name[16];
+	unsigned i;
+
+	(void)unused;
+	memfs_make(&m, BYTES);
+	for (i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		if (i % 5) {
+			memfs_create(m.fs, KA_ROOT_INO, name, S_IFREG | 0600);
+		} else { /* with something below, which has its name */
+			dir = memfs_dir(m.fs, KA_ROOT_INO, name);
+			memfs_create(m.fs, dir, "below", S_IFREG | 0600);
+		}
+	}
+	memfs_close(&m);
+	lose_names(&m, MANY);
+	assert_int_equal(run(&r, &m, FSCK_YES), FSCK_CORRECTED);
+	assert_true(r.f.found >= MANY);
+	assert_int_equal(r.f.found, r.f.fixed);
+	assert_int_equal(check(&m, FSCK_NO), 0);
+	memfs_open(&m);
+	assert_false(m.fs->rdonly);
+	dir = memfs_lookup(m.fs, KA_ROOT_INO, "lost+found");
+	assert_true(dir);
+	assert_int_equal(ka_index_find(&m.fs->index, dir)->dir->count, MANY);
+	ino = memfs_lookup(m.fs, memfs_lookup(m.fs, dir, "#2"), "below");
+	assert_true(ino);
+	memfs_check(m.fs);
+	memfs_release(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_many_lost),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
