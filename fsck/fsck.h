@@ -54,6 +54,7 @@ struct fsck {
 	const struct ka_msg_sink *sink;
 	FILE *out; /* for people; NULL: silent */
 	struct ka_region *rg;
+	struct ka_super super; /* as it was read */
 	struct ka_fs *fs;
 	struct ka_recovery recovery;
 	json_object *report; /* NULL without --json */

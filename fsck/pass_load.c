@@ -7,25 +7,48 @@
 #include "keepalive/err.h"
 #include "keepalive/super.h"
 
+/* Silent at first: two damaged copies may make a whole one. */
+static int read_super(struct fsck *f, struct ka_super_report *rep)
+{
+	int err = ka_super_read(f->rg, NULL, rep, &f->super);
+
+	if (!err)
+		return 0;
+	if ((err == -KA_ERR_SUPER_CSUM || err == -KA_ERR_NOT_KEEPALIVE ||
+	     err == -KA_ERR_SUPER_FIELD || err == -KA_ERR_SUPER_GONE) &&
+	    !ka_super_merge(f->rg, &f->super)) {
+		fsck_found(f, FSCK_P_SUPER_BOTH, "0x%" PRIx64 " and 0x%" PRIx64,
+			   f->super.copy_addr[0], f->super.copy_addr[1]);
+		return 0;
+	}
+	if (err == -KA_ERR_SUPER_RO_FEATURE)
+		ka_msg(f->sink, KA_MSG_ERROR,
+		       "'%s' has features that this program does not know; use a newer one",
+		       f->path);
+	return ka_super_read(f->rg, f->sink, rep, &f->super); /* says why */
+}
+
 int fsck_pass_super(struct fsck *f)
 {
+	struct ka_super *sb = &f->super;
 	struct ka_super_report rep;
-	struct ka_super sb;
 	int err, i;
+	bool both;
 
-	err = ka_super_read(f->rg, f->sink, &rep, &sb);
+	err = read_super(f, &rep);
 	if (err)
 		return err;
-	for (i = 0; i < KA_SUPER_COPIES; i++)
+	both = f->found;
+	for (i = 0; i < KA_SUPER_COPIES && !both; i++)
 		if (rep.copy_err[i])
 			fsck_found(f, FSCK_P_SUPER_COPY, "copy %d at 0x%" PRIx64 ": %s", i,
-				   sb.copy_addr[i], ka_strerror(rep.copy_err[i]));
+				   sb->copy_addr[i], ka_strerror(rep.copy_err[i]));
 	/* What a cut between the two leaves; the next update evens it out. */
 	if (!rep.copy_err[0] && !rep.copy_err[1] && rep.copy_seq[0] != rep.copy_seq[1])
 		fsck_found(f, FSCK_P_SUPER_STALE, "%" PRIu64 " and %" PRIu64, rep.copy_seq[0],
 			   rep.copy_seq[1]);
-	f->has_older = sb.ckpt[1].addr;
-	if (sb.flags & KA_SUPER_DAMAGED)
+	f->has_older = sb->ckpt[1].addr;
+	if (sb->flags & KA_SUPER_DAMAGED)
 		f->force = true; /* somebody saw damage: look at everything */
 	return 0;
 }
@@ -64,6 +87,7 @@ static const struct ka_fs_opts *load_opts(const struct fsck *f, struct ka_fs_opt
 	*ret = (struct ka_fs_opts){
 		.verify = KA_VERIFY_ALWAYS,
 		.thorough = true,
+		.super = &f->super,
 		.sink = f->sink,
 	};
 	return ret;

@@ -12,6 +12,8 @@
 	KA_PROBLEM(2, SUPER_STALE, SAFE, "superblock copies differ", "write both anew")          \
 	KA_PROBLEM(3, WIPED, RISKY, "region was wiped, or never formatted",                      \
 		   "make an empty filesystem")                                                   \
+	KA_PROBLEM(4, SUPER_BOTH, SAFE, "both superblock copies are damaged",                    \
+		   "put them together, as the checksum proves right")                            \
 	KA_PROBLEM(10, CKPT_NEWEST, SAFE, "newest checkpoint is damaged",                        \
 		   "use the older one and the log behind it")                                    \
 	KA_PROBLEM(11, CKPT_BOTH, RISKY, "no checkpoint can be read",                            \

@@ -323,7 +323,12 @@ static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
 	struct ka_ckpt_head head;
 	int err;
 
-	err = ka_super_read(fs->rg, fs->sink, NULL, &fs->super);
+	if (fs->opts.super) {
+		fs->super = *fs->opts.super;
+		err = 0;
+	} else {
+		err = ka_super_read(fs->rg, fs->sink, NULL, &fs->super);
+	}
 	if (err == -KA_ERR_SUPER_RO_FEATURE && fs->rdonly)
 		err = 0;
 	if (err)

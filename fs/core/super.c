@@ -249,6 +249,76 @@ int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 	return err;
 }
 
+#define RUNS_MAX 12 /* 4096 ways of putting two copies together */
+
+/* Bytes where the two copies differ, one behind the other. */
+struct run {
+	size_t from;
+	size_t to;
+};
+
+static int find_runs(const uint8_t *a, const uint8_t *b, struct run run[RUNS_MAX])
+{
+	int count = 0;
+	size_t i;
+
+	for (i = 0; i < KA_SUPER_BYTES; i++) {
+		if (a[i] == b[i])
+			continue;
+		if (count && run[count - 1].to == i) {
+			run[count - 1].to++;
+			continue;
+		}
+		if (count == RUNS_MAX)
+			return -KA_ERR_SUPER_CSUM;
+		run[count++] = (struct run){i, i + 1};
+	}
+	return count;
+}
+
+static int merge_with(const struct ka_region *rg, uint64_t addr, struct ka_super *ret_sb)
+{
+	uint8_t a[KA_SUPER_BYTES], b[KA_SUPER_BYTES];
+	struct run run[RUNS_MAX];
+	struct ka_super_disk disk;
+	int runs, i, err;
+	unsigned way;
+
+	err = ka_region_read(rg, 0, a, sizeof(a)) ?: ka_region_read(rg, addr, b, sizeof(b));
+	if (err)
+		return err;
+	runs = find_runs(a, b, run);
+	if (runs < 0)
+		return runs;
+	for (way = 0; way < 1u << runs; way++) {
+		memcpy(&disk, a, sizeof(disk));
+		for (i = 0; i < runs; i++)
+			if (way & (1u << i))
+				memcpy((uint8_t *)&disk + run[i].from, b + run[i].from,
+				       run[i].to - run[i].from);
+		err = ka_super_decode(&disk, ret_sb);
+		if (!err && ret_sb->copy_addr[1] == addr)
+			return 0;
+	}
+	return -KA_ERR_SUPER_CSUM;
+}
+
+int ka_super_merge(const struct ka_region *rg, struct ka_super *ret_sb)
+{
+	struct ka_super sb;
+	uint64_t bytes;
+
+	for (bytes = KA_SEGMENT_MIN; bytes <= KA_SEGMENT_MAX; bytes *= 2) {
+		if (merge_with(rg, bytes - KA_SUPER_BYTES, &sb) ||
+		    sb.capacity_bytes > ka_region_info(rg)->capacity_bytes)
+			continue;
+		*ret_sb = sb;
+		ret_sb->copy = 0;
+		return 0;
+	}
+	return -KA_ERR_SUPER_CSUM;
+}
+
 void ka_super_encode(const struct ka_super *sb, uint32_t copy, struct ka_super_disk *d)
 {
 	int i;

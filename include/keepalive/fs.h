@@ -30,6 +30,7 @@ struct ka_fs_opts {
 	bool nodiratime;     /* ... of directories */
 	bool thorough;	     /* recovery looks through every segment without a header */
 	uint64_t ckpt_bytes; /* log since the last checkpoint that asks for one; 0: default */
+	const struct ka_super *super;	/* counts instead of what is stored; NULL: read it */
 	const struct ka_msg_sink *sink; /* may be NULL; must outlive the filesystem */
 };
 

@@ -76,6 +76,12 @@ int ka_super_read(const struct ka_region *rg, const struct ka_msg_sink *sink,
 int ka_super_decode(const struct ka_super_disk *disk, struct ka_super *ret_sb);
 
 /*
+ * Puts one superblock together from two copies that are both damaged, not at the same bytes:
+ * its checksum proves it. -KA_ERR_SUPER_CSUM: that does not go. For fsck.
+ */
+int ka_super_merge(const struct ka_region *rg, struct ka_super *ret_sb);
+
+/*
  * Stores sb to both copies with the next sequence number. Durable on return. With
  * a memory error at one of them the other has to do, which sink is told.
  * -KA_ERR_STORE: neither could be stored.

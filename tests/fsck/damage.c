@@ -107,6 +107,13 @@ static void both_supers(void)
 	super1();
 }
 
+/* The same byte in both: nothing says what it was. */
+static void both_supers_same(void)
+{
+	super0();
+	flip(fs->super.copy_addr[1] + 100);
+}
+
 static void ckpt_newest(void)
 {
 	flip(fs->super.ckpt[0].addr + 100);
@@ -272,6 +279,7 @@ static const struct {
 	{"super0", CLOSED, super0},
 	{"super1", CLOSED, super1},
 	{"both-supers", CLOSED, both_supers},
+	{"both-supers-same", CLOSED, both_supers_same},
 	{"ckpt-newest", CLOSED, ckpt_newest},
 	{"ckpt-older", CLOSED, ckpt_older},
 	{"both-ckpts", CLOSED, both_ckpts},
