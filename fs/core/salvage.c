@@ -793,6 +793,7 @@ int ka_salvage(struct ka_fs *fs, struct ka_salvage_stats *ret)
 	ka_htab_visit(&sv.objects, free_object, &sv);
 	ka_htab_release(&sv.objects);
 	ka_segs_covered(&fs->segs, 0); /* what nothing came of is free */
+	free(sv.prev_gen);
 	free(sv.record);
 	free(sv.chunk);
 	return err;

@@ -86,6 +86,7 @@ struct ka_salvage {
 	struct ka_fs *fs;
 	struct ka_salvage_stats *stats;
 	struct ka_htab objects;
+	uint64_t *prev_gen; /* of the segment before, as the header of each says; 0: none */
 	struct ka_salvage_record *record;
 	size_t records;
 	size_t record_capacity;

@@ -84,8 +84,20 @@ static bool find_segment(const struct ka_salvage *sv, uint64_t index, struct ka_
 	return true;
 }
 
+/* Whether its position went on to another segment: then all of it was finished. */
+static bool was_closed(const struct ka_salvage *sv, uint64_t gen)
+{
+	uint64_t i;
+
+	for (i = 1; i < sv->fs->segs.count; i++)
+		if (sv->prev_gen[i] == gen)
+			return true;
+	return false;
+}
+
 /* Payload that is not whole behind which nothing follows was never finished. */
-static bool was_torn(const struct ka_scan *scan, const struct ka_rec_disk *rec)
+static bool was_torn(const struct ka_salvage *sv, const struct ka_scan *scan,
+		     const struct ka_rec_disk *rec, uint64_t gen)
 {
 	const struct ka_rec_disk *next;
 	struct ka_scan rest = *scan;
@@ -94,13 +106,13 @@ static bool was_torn(const struct ka_scan *scan, const struct ka_rec_disk *rec)
 	if (!ka_record_payload(rec) || !ka_scan_payload_check(scan->rg, rec))
 		return false;
 	return rest.end - rest.addr >= sizeof(*rec) && ka_scan_next(&rest, &next, &addr) < 0 &&
-	       !ka_scan_resync(&rest);
+	       !ka_scan_resync(&rest) && !was_closed(sv, gen);
 }
 
 static int take_record(struct ka_salvage *sv, const struct ka_scan *scan,
 		       const struct ka_rec_disk *rec, uint64_t addr, uint64_t gen)
 {
-	if (ka_get16(rec->type) == KA_REC_CKPT_LINK || was_torn(scan, rec))
+	if (ka_get16(rec->type) == KA_REC_CKPT_LINK || was_torn(sv, scan, rec, gen))
 		return 0;
 	if (ka_get16(rec->type) == KA_REC_CKPT)
 		return add_chunk(sv, rec, addr, gen);
@@ -147,12 +159,18 @@ int ka_salvage_survey(struct ka_salvage *sv)
 	uint64_t i;
 	int err;
 
+	sv->prev_gen = calloc(fs->segs.count, sizeof(*sv->prev_gen));
+	if (!sv->prev_gen)
+		return -ENOMEM;
 	/* First those with a header: they tell how far the numbers have come. */
-	for (i = 1; i < fs->segs.count; i++)
-		if (fs->segs.seg[i].state == KA_SEG_FREE &&
-		    !ka_scan_header(fs->rg, fs->super.log_id, i, fs->segs.bytes, &info) &&
-		    info.gen >= atomic_load(&fs->log.gen))
+	for (i = 1; i < fs->segs.count; i++) {
+		if (fs->segs.seg[i].state != KA_SEG_FREE ||
+		    ka_scan_header(fs->rg, fs->super.log_id, i, fs->segs.bytes, &info))
+			continue;
+		sv->prev_gen[i] = info.prev_gen;
+		if (info.gen >= atomic_load(&fs->log.gen))
 			atomic_store(&fs->log.gen, info.gen + 1);
+	}
 	for (i = 1; i < fs->segs.count; i++) {
 		if (fs->segs.seg[i].state != KA_SEG_FREE || !find_segment(sv, i, &info))
 			continue;
