@@ -16,12 +16,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "apply.h"
 #include "keepalive/err.h"
 #include "keepalive/record.h"
 #include "keepalive/scan.h"
 #include "keepalive/util.h"
+
+/* Where a segment that was used has something. */
+#define PROBE_BYTES (64u << 10)
+#define PROBE_STEP  4096u
 
 struct found {
 	uint64_t seq;
@@ -153,6 +158,23 @@ static bool is_known_source(const struct replay *r, const struct ka_seg *seg, st
 	return true;
 }
 
+/*
+ * Whether a segment was never used, by the look of it: in a region that is mostly
+ * empty, reading all of each would take as long as the region is large.
+ */
+static bool is_untouched(const struct replay *r, uint64_t start)
+{
+	static const uint8_t zeros[64];
+	uint8_t bytes[sizeof(zeros)];
+	uint64_t at;
+
+	for (at = start; at < start + PROBE_BYTES; at += PROBE_STEP)
+		if (ka_region_read(r->fs->rg, at, bytes, sizeof(bytes)) ||
+		    memcmp(bytes, zeros, sizeof(bytes)) != 0)
+			return false;
+	return true;
+}
+
 static bool is_source(struct replay *r, uint64_t index, bool far, struct source *ret)
 {
 	const struct ka_seg *seg = &r->fs->segs.seg[index];
@@ -170,6 +192,7 @@ static bool is_source(struct replay *r, uint64_t index, bool far, struct source 
 	    seg->state == KA_SEG_BAD)
 		report(r, index * bytes, err, "segment that cannot be read");
 	if (err) {
+		far = far && !is_untouched(r, index * bytes);
 		if (!is_known_source(r, seg, ret) &&
 		    !rebuild_header(r, index * bytes, far, &ret->info))
 			return false;

@@ -54,8 +54,6 @@ void ka_scan_start(struct ka_scan *scan, const struct ka_region *rg, uint64_t lo
 struct step {
 	struct ka_scan *scan;
 	const struct ka_rec_disk *rec;
-	uint64_t addr; /* where resync looks first */
-	bool found;
 };
 
 static int validate_next(void *arg)
@@ -91,44 +89,91 @@ int ka_scan_next(struct ka_scan *scan, const struct ka_rec_disk **ret_rec, uint6
 	return err;
 }
 
+/* A search for a whole record, at every place where one can begin. */
+struct search {
+	const struct ka_region *rg;
+	uint64_t log_id;
+	uint64_t addr;	/* where to look first, and what was found */
+	uint64_t limit; /* it begins before */
+	uint64_t end;
+	uint64_t budget;     /* bytes to sum; 0 in the end: used up */
+	const uint32_t *gen; /* NULL: any */
+	const struct ka_rec_disk *rec;
+};
+
 static int search(void *arg)
 {
-	struct step *s = arg;
-	struct ka_scan *scan = s->scan;
-	uint64_t addr = s->addr, left, cost;
+	struct search *s = arg;
+	struct ka_rec_ident ident = {.log_id = s->log_id};
 	const struct ka_rec_disk *rec;
+	uint64_t left, cost;
 
-	for (; scan->end - addr >= sizeof(*rec) && addr < scan->end; addr += KA_RECORD_ALIGN) {
-		left = scan->end - addr;
-		rec = ka_region_at(scan->rg, addr, left);
-		if (!rec || ka_record_check_frame(rec, left, &scan->ident))
+	for (; s->addr < s->limit && s->end - s->addr >= sizeof(*rec); s->addr += KA_RECORD_ALIGN) {
+		left = s->end - s->addr;
+		rec = ka_region_at(s->rg, s->addr, left);
+		if (!rec || ka_get64(rec->log_id) != s->log_id)
+			continue;
+		ident.gen = s->gen ? *s->gen : ka_get32(rec->gen);
+		if (ka_record_check_frame(rec, left, &ident))
 			continue;
 		cost = ka_get32(rec->head_bytes);
-		if (cost > scan->budget) {
-			scan->budget = 0;
+		if (cost > s->budget) {
+			s->budget = 0;
 			return 0;
 		}
-		scan->budget -= cost;
-		if (!ka_record_validate(rec, addr, left, &scan->ident)) {
-			scan->addr = addr;
-			s->found = true;
-			return 0;
-		}
+		s->budget -= cost;
+		if (ka_record_validate(rec, s->addr, left, &ident))
+			continue;
+		s->rec = rec;
+		return 0;
 	}
 	return 0;
 }
 
+static void run_search(struct search *s)
+{
+	while (ka_region_guard(s->rg, search, s)) {
+		/* Go on behind the page that is broken. */
+		s->addr = ka_align_up(ka_max(ka_region_error_off(), s->addr) + 1, BROKEN_BYTES);
+		if (s->addr >= s->limit)
+			return;
+	}
+}
+
 bool ka_scan_resync(struct ka_scan *scan)
 {
-	struct step s = {.scan = scan, .addr = scan->addr + KA_RECORD_ALIGN};
+	struct search s = {
+		.rg = scan->rg,
+		.log_id = scan->ident.log_id,
+		.gen = &scan->ident.gen,
+		.addr = scan->addr + KA_RECORD_ALIGN,
+		.limit = scan->end,
+		.end = scan->end,
+		.budget = scan->budget,
+	};
 
-	while (ka_region_guard(scan->rg, search, &s)) {
-		/* Go on behind the page that is broken. */
-		s.addr = ka_align_up(ka_max(ka_region_error_off(), s.addr) + 1, BROKEN_BYTES);
-		if (s.addr >= scan->end)
-			return false;
-	}
-	return s.found;
+	run_search(&s);
+	scan->budget = s.budget;
+	if (s.rec)
+		scan->addr = s.addr;
+	return s.rec;
+}
+
+const struct ka_rec_disk *ka_scan_any(const struct ka_region *rg, uint64_t log_id, uint64_t addr,
+				      uint64_t limit, uint64_t end, uint64_t *ret_addr)
+{
+	struct search s = {
+		.rg = rg,
+		.log_id = log_id,
+		.addr = addr,
+		.limit = limit,
+		.end = end,
+		.budget = RESYNC_BUDGET,
+	};
+
+	run_search(&s);
+	*ret_addr = s.addr;
+	return s.rec;
 }
 
 static int check_payload(void *arg)
@@ -142,63 +187,4 @@ static int check_payload(void *arg)
 int ka_scan_payload_check(const struct ka_region *rg, const struct ka_rec_disk *rec)
 {
 	return ka_region_guard(rg, check_payload, (void *)rec);
-}
-
-/* The same for records of any generation. */
-struct any {
-	const struct ka_region *rg;
-	uint64_t log_id;
-	uint64_t addr; /* where to look first, and what was found */
-	uint64_t limit;
-	uint64_t end;
-	uint64_t budget;
-	const struct ka_rec_disk *rec;
-};
-
-static int search_any(void *arg)
-{
-	struct any *s = arg;
-	struct ka_rec_ident ident = {.log_id = s->log_id};
-	const struct ka_rec_disk *rec;
-	uint64_t left, cost;
-
-	for (; s->addr < s->limit && s->end - s->addr >= sizeof(*rec); s->addr += KA_RECORD_ALIGN) {
-		left = s->end - s->addr;
-		rec = ka_region_at(s->rg, s->addr, left);
-		if (!rec || ka_get64(rec->log_id) != s->log_id)
-			continue;
-		ident.gen = ka_get32(rec->gen);
-		if (ka_record_check_frame(rec, left, &ident))
-			continue;
-		cost = ka_get32(rec->head_bytes);
-		if (cost > s->budget)
-			return 0;
-		s->budget -= cost;
-		if (ka_record_validate(rec, s->addr, left, &ident))
-			continue;
-		s->rec = rec;
-		return 0;
-	}
-	return 0;
-}
-
-const struct ka_rec_disk *ka_scan_any(const struct ka_region *rg, uint64_t log_id, uint64_t addr,
-				      uint64_t limit, uint64_t end, uint64_t *ret_addr)
-{
-	struct any s = {
-		.rg = rg,
-		.log_id = log_id,
-		.addr = addr,
-		.limit = limit,
-		.end = end,
-		.budget = RESYNC_BUDGET,
-	};
-
-	while (ka_region_guard(rg, search_any, &s)) {
-		s.addr = ka_align_up(ka_max(ka_region_error_off(), s.addr) + 1, BROKEN_BYTES);
-		if (s.addr >= s.limit)
-			return NULL;
-	}
-	*ret_addr = s.addr;
-	return s.rec;
 }

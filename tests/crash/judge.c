@@ -171,7 +171,8 @@ void judge(struct undo *image, uint64_t bytes, bool live, struct verdict *ret)
 	else if (err != -KA_ERR_NOT_KEEPALIVE && err != -KA_ERR_SUPER_CSUM &&
 		 err != -KA_ERR_SUPER_GONE)
 		accuse(&j, "mount fails");
-	else if (j.fsck_status != FSCK_COULD_NOT_RUN)
+	/* Two copies, erased in part, may make a whole one: fsck says that it could. */
+	else if (j.fsck_status != FSCK_COULD_NOT_RUN && j.fsck_status != FSCK_ERRORS_LEFT)
 		accuse(&j, "there is no filesystem, yet fsck says something else");
 	else
 		ret->dump = strdup(JUDGE_NOTHING);
