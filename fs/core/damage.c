@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 
 /* More than anybody reads; what comes then is counted. */
 #define DAMAGE_MAX 1024
+
+/* Of a path, in a message: the range and the reason have to fit in behind it. */
+#define TOLD_PATH_MAX 700
 
 /* Extends one that is there, if they touch. Tells whether there was one. */
 static bool extend(struct ka_damage *d, const struct ka_damage *with, bool *ret_news)
@@ -47,6 +51,17 @@ bool ka_damage_note(struct ka_fs *fs, const struct ka_damage *d)
 	return news;
 }
 
+/* Leaves the end of a path that has more than max bytes, behind "...". */
+static void shorten(char *path, size_t max)
+{
+	size_t len = strlen(path);
+
+	if (len <= max)
+		return;
+	memmove(path + 3, path + len - (max - 3), max - 3 + 1);
+	memcpy(path, "...", 3);
+}
+
 void ka_damage_tell(struct ka_fs *fs, const struct ka_damage *d)
 {
 	KA_AUTO_FREE char *path = NULL;
@@ -58,6 +73,8 @@ void ka_damage_tell(struct ka_fs *fs, const struct ka_damage *d)
 	}
 	if (ka_path_of(fs, d->ino, &path))
 		path = NULL;
+	if (path)
+		shorten(path, TOLD_PATH_MAX);
 	ka_msg(fs->sink, KA_MSG_ERROR,
 	       "'%s' (inode %" PRIu64 "): bytes %" PRIu64 "-%" PRIu64 " cannot be read: %s",
 	       path ?: "?", d->ino, d->off, d->off + d->len - 1, ka_strerror(d->err));
@@ -111,12 +128,16 @@ static const struct ka_dirent *name_of(struct ka_index *ix, const struct ka_inod
 	return NULL;
 }
 
+/*
+ * Of a path that no program could use only the end is told: trees can be as deep
+ * as they like, and on hostile media directories can be below themselves.
+ */
 static int find_path(struct ka_index *ix, const struct ka_inode *inode, char **ret_path)
 {
 	char *path = strdup(inode->ino == KA_ROOT_INO ? "/" : ""), *longer;
 	const struct ka_dirent *de;
 
-	while (path && inode->ino != KA_ROOT_INO) {
+	while (path && inode->ino != KA_ROOT_INO && strlen(path) < PATH_MAX) {
 		de = name_of(ix, inode);
 		if (!de) {
 			free(path);
@@ -128,6 +149,8 @@ static int find_path(struct ka_index *ix, const struct ka_inode *inode, char **r
 		path = longer;
 		inode = de->dir;
 	}
+	if (path)
+		shorten(path, PATH_MAX - 1);
 	*ret_path = path;
 	return path ? 0 : -ENOMEM;
 }

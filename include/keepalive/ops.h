@@ -51,7 +51,10 @@ void ka_forget(struct ka_fs *fs, ka_ino_t ino, uint64_t references);
 
 int ka_getattr(struct ka_fs *fs, ka_ino_t ino, struct ka_attr *ret);
 
-/* One path that leads to the inode, for messages; the caller frees it. -ENOENT: none does. */
+/*
+ * One path that leads to the inode, for messages; the caller frees it. -ENOENT: none does.
+ * Of one that is PATH_MAX bytes long or more the end, behind "...".
+ */
 int ka_path_of(struct ka_fs *fs, ka_ino_t ino, char **ret_path);
 
 /* What to change: the valid bits are KA_SET_* of format.h, but for CTIME. */

@@ -2,6 +2,7 @@
 /* test_scrub.c - finds each damaged range and structure, and nothing else. */
 #include "test.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,13 +180,68 @@ static void test_changes(void **state)
 	memfs_release(&m);
 }
 
+/* Moves dir's entry elsewhere, as no operation would. */
+static void graft(struct memfs *m, ka_ino_t from_dir, const char *name, ka_ino_t to_dir)
+{
+	struct ka_index *ix = &m->fs->index;
+	struct ka_inode *from = ka_index_find(ix, from_dir), *to = ka_index_find(ix, to_dir);
+	struct ka_dirent *de = ka_dir_find(&ix->names, from, name, strlen(name));
+	struct ka_inode *inode = de->inode;
+
+	ka_index_remove_name(ix, de);
+	assert_ok(ka_index_add_name(ix, to, name, strlen(name), to->dir->next_cookie++, inode));
+	inode->dir->parent = to;
+	from->nlink--;
+	to->nlink++;
+}
+
+/* Directories below themselves, and some deeper than any path: there is an end to telling. */
+static void test_endless_paths(void **state)
+{
+	ka_ino_t a, b, dir, file[2];
+	char name[200], *path;
+	struct found found;
+	struct memfs m;
+	unsigned i;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	a = memfs_dir(m.fs, KA_ROOT_INO, "a");
+	b = memfs_dir(m.fs, a, "b");
+	file[0] = memfs_file(m.fs, b, "looped");
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (dir = KA_ROOT_INO, i = 0; i < 50; i++)
+		dir = memfs_dir(m.fs, dir, name);
+	file[1] = memfs_file(m.fs, dir, "deep");
+	for (i = 0; i < 2; i++)
+		memfs_write_pattern(m.fs, file[i], 0, 1000, i);
+	graft(&m, KA_ROOT_INO, "a", b);
+	memfs_remount(&m); /* nothing in the loop is reached, but it is there */
+	assert_false(m.fs->damaged);
+	for (i = 0; i < 2; i++)
+		m.mem[addr_of(&m, file[i], 0)] ^= 1;
+	scrub(m.fs, 1 << 20, &found);
+	assert_int_equal(found.count, 2);
+	assert_true(found.damage[0].ino == file[0] && found.damage[1].ino == file[1]);
+	assert_true(test_messages_have(&m.msgs, "/a/b/a/b/looped' (inode"));
+	assert_true(test_messages_have(&m.msgs, "/deep' (inode"));
+	/* The range and the reason are there too. */
+	assert_true(test_messages_have(&m.msgs, "bytes 0-999 cannot be read: payload"));
+	for (i = 0; i < 2; i++) {
+		assert_ok(ka_path_of(m.fs, file[i], &path));
+		assert_true(!strncmp(path, "...", 3) && strlen(path) == PATH_MAX - 1);
+		free(path);
+	}
+	memfs_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_clean),
-		cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_structures),
-		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_clean),	      cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_structures),    cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_endless_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
