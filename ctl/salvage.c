@@ -62,7 +62,8 @@ int salvage_open(struct salvage *s, const struct ctl_args *args, const char *reg
 	if (err && err != -KA_ERR_SUPER_RO_FEATURE)
 		return err;
 	err = load(s);
-	if (err && !salvage_is_damage(err)) /* of which the core has spoken */
+	/* Of damage, and of memory that was wiped, the core has spoken. */
+	if (err && !salvage_is_damage(err) && err != -KA_ERR_WIPED)
 		ka_msg(args->sink, KA_MSG_ERROR, "cannot read '%s': %s", region, ka_strerror(err));
 	return err;
 }

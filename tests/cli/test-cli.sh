@@ -173,11 +173,11 @@ lost() {
 		grep -qF "$want" "$tmp/out" && ok "it says $want" || not_ok "it says $want" "$(cat "$tmp/out")"
 	done
 	[ "$(sum "$2")" = "$before" ] && ok "status leaves it" || not_ok "status leaves it"
+	refused "extract: $1" "$2" "$3" "$CTL" extract "$2" extracted
+	refused "image: $1" "$2" "$3" "$CTL" image "$2" none
 	[ -n "${4:-}" ] && return
 	refused "dump: $1" "$2" "$3" "$CTL" dump "$2"
 	exits "dump --json: $1" 1 "$CTL" dump --json "$2"
-	refused "extract: $1" "$2" "$3" "$CTL" extract "$2" extracted
-	refused "image: $1" "$2" "$3" "$CTL" image "$2" none
 }
 
 fresh() {
