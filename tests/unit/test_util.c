@@ -2,6 +2,7 @@
 /* test_util.c - sizes as people write them, ranges, variable-length numbers. */
 #include "test.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "varint.h"
@@ -198,6 +199,21 @@ static void test_bytes_get(void **state)
 	assert_null(ka_bytes_get(&c, UINT64_MAX));
 }
 
+/* What is said about the longest paths is whole. */
+static void test_long_message(void **state)
+{
+	struct test_messages m;
+	char path[PATH_MAX];
+
+	(void)state;
+	memset(path, 'p', sizeof(path) - 1);
+	path[sizeof(path) - 1] = 0;
+	test_messages_init(&m);
+	ka_msg(&m.sink, KA_MSG_ERROR, "'%s', '%s': bytes 1-2 are damaged", path, path);
+	assert_true(test_messages_have(&m, "': bytes 1-2 are damaged"));
+	test_messages_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,7 +221,7 @@ int main(void)
 		cmocka_unit_test(test_format_parse), cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_range),	     cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_varint),	     cmocka_unit_test(test_varint_bad),
-		cmocka_unit_test(test_bytes_get),
+		cmocka_unit_test(test_bytes_get),    cmocka_unit_test(test_long_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
