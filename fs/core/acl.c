@@ -6,12 +6,30 @@
 #include <errno.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
+#include <string.h>
 
 #define PERM_BITS 7u
 
-static const struct posix_acl_xattr_entry *entries(const void *value)
+static size_t entry_off(size_t i)
 {
-	return (const void *)((const struct posix_acl_xattr_header *)value + 1);
+	return sizeof(struct posix_acl_xattr_header) + i * sizeof(struct posix_acl_xattr_entry);
+}
+
+/* Copied: the value of an attribute lies behind its name, at any address. */
+static struct posix_acl_xattr_entry entry_at(const void *value, size_t i)
+{
+	struct posix_acl_xattr_entry e;
+
+	memcpy(&e, (const char *)value + entry_off(i), sizeof(e));
+	return e;
+}
+
+static void set_entry_perm(void *value, size_t i, uint32_t perm)
+{
+	struct posix_acl_xattr_entry e = entry_at(value, i);
+
+	e.e_perm = htole16((uint16_t)(perm & PERM_BITS));
+	memcpy((char *)value + entry_off(i), &e, sizeof(e));
 }
 
 /* Media may hold one that is too short for its header. */
@@ -46,21 +64,23 @@ static unsigned rank(unsigned tag)
 
 int ka_acl_parse(const void *value, size_t bytes, uint32_t *ret_perm, bool *ret_extended)
 {
-	const struct posix_acl_xattr_header *head = value;
-	const struct posix_acl_xattr_entry *e;
 	unsigned seen[7] = {0}, perm[7] = {0}, last = 0, r;
+	struct posix_acl_xattr_header head;
+	struct posix_acl_xattr_entry e;
 	size_t i;
 
-	if (bytes < sizeof(*head) || (bytes - sizeof(*head)) % sizeof(*e) ||
-	    le32toh(head->a_version) != POSIX_ACL_XATTR_VERSION)
+	if (bytes < sizeof(head) || (bytes - sizeof(head)) % sizeof(e))
 		return -EINVAL;
-	e = entries(value);
+	memcpy(&head, value, sizeof(head));
+	if (le32toh(head.a_version) != POSIX_ACL_XATTR_VERSION)
+		return -EINVAL;
 	for (i = 0; i < entry_count(bytes); i++, last = r) {
-		r = rank(le16toh(e[i].e_tag));
-		if (!r || r < last || le16toh(e[i].e_perm) & ~PERM_BITS)
+		e = entry_at(value, i);
+		r = rank(le16toh(e.e_tag));
+		if (!r || r < last || le16toh(e.e_perm) & ~PERM_BITS)
 			return -EINVAL;
 		seen[r]++;
-		perm[r] = le16toh(e[i].e_perm);
+		perm[r] = le16toh(e.e_perm);
 	}
 	if (seen[1] != 1 || seen[3] != 1 || seen[6] != 1 || seen[5] > 1 ||
 	    (!seen[5] && (seen[2] || seen[4])))
@@ -72,28 +92,26 @@ int ka_acl_parse(const void *value, size_t bytes, uint32_t *ret_perm, bool *ret_
 
 void ka_acl_set_perm(void *value, size_t bytes, uint32_t mode)
 {
-	struct posix_acl_xattr_entry *e = (void *)entries(value);
-	struct posix_acl_xattr_entry *group = NULL;
-	size_t i;
+	size_t i, none = entry_count(bytes), group = none;
 
-	for (i = 0; i < entry_count(bytes); i++) {
-		switch (le16toh(e[i].e_tag)) {
+	for (i = 0; i < none; i++) {
+		switch (le16toh(entry_at(value, i).e_tag)) {
 		case ACL_USER_OBJ:
-			e[i].e_perm = htole16((uint16_t)(mode >> 6 & PERM_BITS));
+			set_entry_perm(value, i, mode >> 6);
 			break;
 		case ACL_OTHER:
-			e[i].e_perm = htole16((uint16_t)(mode & PERM_BITS));
+			set_entry_perm(value, i, mode);
 			break;
 		case ACL_GROUP_OBJ:
-			group = group ?: &e[i];
+			group = group < none ? group : i;
 			break;
 		case ACL_MASK:
-			group = &e[i];
+			group = i;
 			break;
 		default:
 			break;
 		}
 	}
-	if (group)
-		group->e_perm = htole16((uint16_t)(mode >> 3 & PERM_BITS));
+	if (group < none)
+		set_entry_perm(value, group, mode >> 3);
 }

@@ -227,12 +227,34 @@ static void test_short(void **state)
 	memfs_release(&m);
 }
 
+/* The value of an attribute lies behind its name, wherever that ends. */
+static void test_any_address(void **state)
+{
+	struct acl acl = extended(6, 0750);
+	uint8_t buf[sizeof(acl) + 8];
+	uint32_t perm;
+	size_t shift;
+	bool more;
+
+	(void)state;
+	for (shift = 0; shift < 8; shift++) {
+		memcpy(buf + shift, &acl, bytes_of(&acl));
+		assert_ok(ka_acl_parse(buf + shift, bytes_of(&acl), &perm, &more));
+		assert_int_equal(perm, 0750);
+		assert_true(more);
+		ka_acl_set_perm(buf + shift, bytes_of(&acl), 0604);
+		assert_ok(ka_acl_parse(buf + shift, bytes_of(&acl), &perm, &more));
+		assert_int_equal(perm, 0604);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),	  cmocka_unit_test(test_umask),
-		cmocka_unit_test(test_inherit),	  cmocka_unit_test(test_inherit_plain),
-		cmocka_unit_test(test_kill_sgid), cmocka_unit_test(test_short),
+		cmocka_unit_test(test_parse),	    cmocka_unit_test(test_umask),
+		cmocka_unit_test(test_inherit),	    cmocka_unit_test(test_inherit_plain),
+		cmocka_unit_test(test_kill_sgid),   cmocka_unit_test(test_short),
+		cmocka_unit_test(test_any_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
