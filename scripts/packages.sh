@@ -11,6 +11,10 @@ test_packages="acl attr clang-format codespell cpio e2fsprogs fio git groff mand
 postgresql-15 python3 redis-tools rsync shellcheck sqlite3 stress-ng util-linux busybox-static
 daxctl kexec-tools kmod ndctl qemu-system-x86 seabios"
 
+# What tests/fuzz/run needs beside those.
+# shellcheck disable=SC2034
+fuzz_packages="clang libclang-rt-14-dev llvm"
+
 # ensure_packages NAME...: installs those that are not there, as root.
 ensure_packages() {
   missing=
