@@ -13,7 +13,11 @@ daxctl kexec-tools kmod ndctl qemu-system-x86 seabios"
 
 # What tests/fuzz/run needs beside those.
 # shellcheck disable=SC2034
-fuzz_packages="clang libclang-rt-14-dev llvm"
+fuzz_packages="clang libclang-rt-14-dev"
+
+# What scripts/coverage needs.
+# shellcheck disable=SC2034
+coverage_packages=gcovr
 
 # ensure_packages NAME...: installs those that are not there, as root.
 ensure_packages() {

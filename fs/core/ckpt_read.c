@@ -139,7 +139,7 @@ static int get_head(struct ka_ckpt_reader *r, struct ka_cursor *c)
 	h->names = ka_varint_get(c);
 	h->extents = ka_varint_get(c);
 	if ((r->has_head && !r->lenient) || h->next_ino >= KA_NUMBER_LIMIT ||
-	    h->next_gen >= KA_NUMBER_LIMIT / 2 || h->seq >= KA_NUMBER_LIMIT ||
+	    h->next_gen >= KA_GEN_LIMIT || h->seq >= KA_NUMBER_LIMIT ||
 	    h->inodes > bytes / ITEM_MIN || h->names > bytes / ITEM_MIN)
 		return -KA_ERR_CKPT_ITEM;
 	r->has_head = true;

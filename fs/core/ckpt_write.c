@@ -362,6 +362,15 @@ static void visit_dir(struct ka_hnode *node, void *ctx)
 	}
 }
 
+/* What a reader would refuse must not replace what it can read; see ka_fs_open. */
+static int check_numbers(const struct writer *w)
+{
+	if (w->ptr.seq >= KA_NUMBER_LIMIT || w->fs->index.next_ino >= KA_NUMBER_LIMIT ||
+	    w->next_gen >= KA_GEN_LIMIT)
+		return -EOVERFLOW;
+	return 0;
+}
+
 int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_segments *segments)
 {
 	struct writer w = {
@@ -374,7 +383,9 @@ int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_
 	uint8_t *p;
 	int err;
 
-	w.err = w.chunk ? next_segment(&w) : -ENOMEM;
+	w.err = w.chunk ? check_numbers(&w) : -ENOMEM;
+	if (!w.err)
+		w.err = next_segment(&w);
 	w.limit = w.err ? 0 : chunk_limit(&w);
 	put_head(&w);
 	put_segments(&w);

@@ -34,6 +34,8 @@
 #define KEEP_OLD_SPARE 3 /* beside those of the next checkpoint */
 /* Segments with memory errors that one checkpoint may meet. */
 #define STORE_TRIES 16
+/* Numbers of each kind for one mount: nine years of a million operations a second. */
+#define NUMBERS_SPARE (1ull << 48)
 
 void ka_fs_fail(struct ka_fs *fs, int err)
 {
@@ -414,6 +416,18 @@ static int load_best(struct ka_region *rg, const struct ka_fs_opts *opts, struct
 	return 0;
 }
 
+/*
+ * Whether enough numbers are left for whatever a mount may do. An honest
+ * filesystem never comes near; media can say anything, and a record with a number
+ * beyond the limit would be lost.
+ */
+static bool has_numbers(const struct ka_fs *fs)
+{
+	return atomic_load(&fs->log.seq) < KA_NUMBER_LIMIT - NUMBERS_SPARE &&
+	       fs->index.next_ino < KA_NUMBER_LIMIT - NUMBERS_SPARE &&
+	       atomic_load(&fs->log.gen) < KA_GEN_LIMIT - NUMBERS_SPARE;
+}
+
 int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs **ret_fs)
 {
 	struct ka_recovery rec;
@@ -432,6 +446,13 @@ int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs
 	if (fs->damaged && !fs->rdonly) {
 		ka_msg(fs->sink, KA_MSG_ERROR,
 		       "'%s' is damaged: mounting it read-only; run fsck.keepalivefs",
+		       ka_region_info(rg)->path);
+		fs->rdonly = true;
+	}
+	if (!fs->rdonly && !has_numbers(fs)) {
+		ka_msg(fs->sink, KA_MSG_ERROR,
+		       "'%s' has used up its numbers: mounting it read-only; copy its files to a "
+		       "new filesystem",
 		       ka_region_info(rg)->path);
 		fs->rdonly = true;
 	}

@@ -246,6 +246,8 @@ static int create_locked(struct ka_fs *fs, const struct name_args *a, struct ka_
 	struct heritage h;
 	int err;
 
+	if (a->new->name && ka_dir_is_used_up(dir->dir))
+		return -ENOSPC;
 	err = inherit(dir, a->new, &h);
 	if (err)
 		return err;
@@ -340,6 +342,8 @@ static int link_locked(struct ka_fs *fs, struct name_args *a)
 		return -EMLINK;
 	if (ka_dir_find(&fs->index.names, dir, a->name, a->len))
 		return -EEXIST;
+	if (ka_dir_is_used_up(dir->dir))
+		return -ENOSPC;
 	err = commit_name(fs, KA_REC_LINK, a, dir, inode, dir->dir->next_cookie);
 	if (!err)
 		hand_out(inode, a->ret);

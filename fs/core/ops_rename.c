@@ -121,6 +121,8 @@ static int rename_locked(struct ka_fs *fs, const struct rename_args *a)
 	/* Two names of one file: POSIX wants nothing to happen. */
 	if (e.to && e.to->inode == e.from->inode)
 		return 0;
+	if (!e.to && ka_dir_is_used_up(e.to_dir->dir))
+		return -ENOSPC;
 	if (e.to && !(a->flags & RENAME_EXCHANGE))
 		replaced = e.to->inode;
 	err = commit_rename(fs, a, &e);

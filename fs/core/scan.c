@@ -26,7 +26,7 @@ int ka_scan_header(const struct ka_region *rg, uint64_t log_id, uint64_t index,
 		return -KA_ERR_SEGMENT_HEADER;
 	kind = ka_get32(d.kind);
 	if ((kind != KA_SEGMENT_LOG && kind != KA_SEGMENT_CKPT) || ka_get64(d.index) != index ||
-	    ka_get64(d.gen) >= KA_NUMBER_LIMIT / 4 || ka_get32(d.rsv))
+	    ka_get64(d.gen) >= KA_GEN_LIMIT || ka_get32(d.rsv))
 		return -KA_ERR_SEGMENT_HEADER;
 	*ret = (struct ka_segment_info){
 		.kind = kind,

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "keepalive/format.h"
 #include "keepalive/hash.h"
 #include "keepalive/inode.h"
 
@@ -68,5 +69,11 @@ size_t ka_dir_position(const struct ka_dir *dir, uint64_t cookie);
 
 /* Whether dir lies below top, or is top, or in a loop of directories. */
 int ka_dir_is_below(const struct ka_inode *dir, const struct ka_inode *top);
+
+/* Whether it has no cookie left to give out; only hostile media gets there. */
+static inline bool ka_dir_is_used_up(const struct ka_dir *dir)
+{
+	return dir->next_cookie >= KA_NUMBER_LIMIT - 1;
+}
 
 #endif

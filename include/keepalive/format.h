@@ -59,6 +59,7 @@ KA_DEFINE_LE(64)
 #define KA_FILE_MAX	  ((uint64_t)INT64_MAX) /* file size, bytes */
 /* Inode numbers, cookies, generations, sequence numbers stay below. */
 #define KA_NUMBER_LIMIT ((uint64_t)INT64_MAX)
+#define KA_GEN_LIMIT	(KA_NUMBER_LIMIT / 4) /* generations: of a segment header */
 #define KA_ROOT_INO	1
 
 #define KA_SEGMENT_MIN	(256u << 10)

@@ -245,6 +245,8 @@ uint64_t evil_extreme(unsigned i, unsigned bytes, uint64_t now)
 		max,
 		max - 1,
 		max / 2,
+		max / 2 - 1, /* the highest number that some fields may have */
+		max / 2 - 2,
 		max / 2 + 1,
 		max / 4 + 1,
 		1ull << 31,

@@ -51,7 +51,7 @@ struct evil_item_type {
 const struct evil_item_type *evil_item_type(uint8_t tag);
 
 /* What a number of this width is set to in turn, beside its value and those beside it. */
-#define EVIL_EXTREMES 13
+#define EVIL_EXTREMES 15
 uint64_t evil_extreme(unsigned i, unsigned bytes, uint64_t now);
 
 #endif

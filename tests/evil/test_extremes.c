@@ -191,11 +191,12 @@ static void try_inherited(uint64_t addr)
 		try_struct(&evil_xattr, p, "inherited");
 }
 
-/* The image of many segments has little that the others have not. */
-static bool is_wanted(unsigned type)
+/* What a checkpoint covers is tried in one image, what is to be replayed in the other. */
+static bool is_wanted(unsigned type, bool new)
 {
-	return base != EVIL_LONG || type == KA_REC_END || type == KA_REC_CKPT ||
-	       type == KA_REC_CKPT_LINK;
+	if (base == EVIL_LONG) /* it has little that the others have not */
+		return type == KA_REC_END || type == KA_REC_CKPT_LINK;
+	return new || base == EVIL_CLEAN || type == KA_REC_WRITE || type == KA_REC_CKPT;
 }
 
 /* The first record of each type that a checkpoint covers, and the first that none does. */
@@ -214,7 +215,7 @@ static void records(void)
 		type = ka_get16(rec->type);
 		if (type == KA_REC_CREATE && base == EVIL_CLEAN)
 			try_inherited(p.addr);
-		if (done[type][is_new(rec)] || !is_wanted(type))
+		if (done[type][is_new(rec)] || !is_wanted(type, is_new(rec)))
 			continue;
 		done[type][is_new(rec)] = true;
 		snprintf(where, sizeof(where), "%s at 0x%" PRIx64, is_new(rec) ? "new" : "old",
@@ -287,7 +288,9 @@ static void items(void)
 	for (p.at = 0; p.at < p.items.count; p.at++) {
 		uint8_t tag = p.items.item[p.at].tag;
 
-		if (!first[tag] || last[tag] == p.at)
+		/* With records to be replayed, only what they depend on. */
+		if ((!first[tag] || last[tag] == p.at) &&
+		    (base == EVIL_CLEAN || strchr("HSD", tag)))
 			try_item(&p);
 		first[tag] = true;
 	}

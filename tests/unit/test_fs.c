@@ -312,14 +312,74 @@ static void test_format_spares_data(void **state)
 	memfs_release(&m);
 }
 
+enum number { SEQ, INO, GEN };
+
+static void set_number(struct ka_fs *fs, enum number which, uint64_t v)
+{
+	if (which == SEQ)
+		atomic_store(&fs->log.seq, v);
+	else if (which == INO)
+		fs->index.next_ino = v;
+	else
+		atomic_store(&fs->log.gen, v);
+}
+
+/* Media may say that hardly any numbers are left: what had one beyond would be lost. */
+static void test_numbers(void **state)
+{
+	static const uint64_t limit[] = {KA_NUMBER_LIMIT, KA_NUMBER_LIMIT, KA_GEN_LIMIT};
+	struct ka_fs_status st;
+	struct memfs m;
+	unsigned i;
+
+	(void)state;
+	for (i = SEQ; i <= GEN; i++) {
+		memfs_make(&m, BYTES);
+		set_number(m.fs, i, limit[i] - 1000);
+		memfs_remount(&m);
+		ka_fs_get_status(m.fs, &st);
+		assert_true(st.rdonly && !st.damaged);
+		assert_true(test_messages_have(&m.msgs, "used up its numbers"));
+		assert_int_equal(memfs_lookup(m.fs, KA_ROOT_INO, "none"), 0);
+		memfs_close(&m);
+		memfs_release(&m);
+	}
+}
+
+/* No checkpoint is written that could not be read. */
+static void test_numbers_used_up(void **state)
+{
+	static const uint64_t limit[] = {KA_NUMBER_LIMIT, KA_NUMBER_LIMIT, KA_GEN_LIMIT};
+	struct memfs m;
+	unsigned i;
+
+	(void)state;
+	for (i = SEQ; i <= GEN; i++) {
+		memfs_make(&m, BYTES);
+		memfs_file(m.fs, KA_ROOT_INO, "file");
+		set_number(m.fs, i, limit[i]);
+		assert_err(ka_fs_checkpoint(m.fs), -EOVERFLOW);
+		memfs_crash(&m);
+		assert_true(memfs_lookup(m.fs, KA_ROOT_INO, "file") != 0);
+		memfs_release(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plan),	       cmocka_unit_test(test_format),
-		cmocka_unit_test(test_format_part),    cmocka_unit_test(test_format_again),
-		cmocka_unit_test(test_format_smaller), cmocka_unit_test(test_states),
-		cmocka_unit_test(test_read_only),      cmocka_unit_test(test_features),
-		cmocka_unit_test(test_damaged_flag),   cmocka_unit_test(test_format_spares_data),
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_format_part),
+		cmocka_unit_test(test_format_again),
+		cmocka_unit_test(test_format_smaller),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_damaged_flag),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_numbers_used_up),
+		cmocka_unit_test(test_format_spares_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

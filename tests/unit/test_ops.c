@@ -1162,6 +1162,24 @@ static void test_status(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* A directory that gave out its last cookie takes no more names, and loses none. */
+static void test_cookies_used_up(void **state)
+{
+	struct world *w = *state;
+	struct ka_inode *dir = ka_index_find(&w->m.fs->index, w->sub);
+	ka_ino_t ino;
+
+	dir->dir->next_cookie = KA_NUMBER_LIMIT - 2;
+	memfs_file(w->m.fs, w->sub, "last");
+	assert_err(memfs_try_create(w->m.fs, w->sub, "new", S_IFREG | 0644, NULL, &ino), -ENOSPC);
+	assert_err(memfs_link(w->m.fs, w->file, w->sub, "new"), -ENOSPC);
+	assert_err(ka_rename(w->m.fs, KA_ROOT_INO, "file", w->sub, "new", 0), -ENOSPC);
+	assert_ok(ka_rename(w->m.fs, KA_ROOT_INO, "file", w->sub, "last", 0));
+	memfs_remount(&w->m);
+	assert_int_equal(memfs_lookup(w->m.fs, w->sub, "last"), w->file);
+	assert_ok(ka_unlink(w->m.fs, w->sub, "last"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1173,6 +1191,7 @@ int main(void)
 		TEST(test_tmpfile),
 		TEST(test_inherit_group),
 		TEST(test_link),
+		TEST(test_cookies_used_up),
 		TEST(test_unlink),
 		TEST(test_rmdir),
 		TEST(test_rename_move),

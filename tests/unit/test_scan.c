@@ -324,6 +324,34 @@ static void test_header(void **state)
 	world_release(&w);
 }
 
+/* Heads that all look right and reach far keep a search busy; it gives up. */
+static void test_resync_budget(void **state)
+{
+	const size_t bytes = 4 << 20, size = 64;
+	uint8_t *mem = calloc(1, bytes);
+	struct ka_region *rg;
+	struct ka_scan scan;
+	size_t at;
+
+	(void)state;
+	assert_non_null(mem);
+	for (at = 0; at + KA_HEAD_MAX <= bytes; at += size) {
+		struct ka_rec_disk *rec = (void *)(mem + at);
+
+		rec->log_id = ka_put64(LOG_ID);
+		rec->gen = ka_put32(GEN);
+		rec->bytes = ka_put32(KA_HEAD_MAX);
+		rec->head_bytes = ka_put32(KA_HEAD_MAX);
+	}
+	assert_ok(ka_region_open_mem(mem, bytes, &rg));
+	ka_scan_start(&scan, rg, LOG_ID, GEN, 0, bytes);
+	assert_false(ka_scan_resync(&scan));
+	assert_int_equal(scan.budget, 0);
+	assert_int_equal(scan.addr, 0);
+	ka_region_close(rg);
+	free(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,7 +359,7 @@ int main(void)
 		cmocka_unit_test(test_full),   cmocka_unit_test(test_torn),
 		cmocka_unit_test(test_resync), cmocka_unit_test(test_resync_to_the_end),
 		cmocka_unit_test(test_stale),  cmocka_unit_test(test_outside),
-		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_header), cmocka_unit_test(test_resync_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
