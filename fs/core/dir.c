@@ -71,6 +71,22 @@ static int grow(struct ka_dir *dir)
 	return 0;
 }
 
+/*
+ * Gives all entries the lowest cookies there are. Only a repair may, with nobody
+ * reading the directory and no records to come that name its cookies.
+ */
+static void renumber(struct ka_dir *dir)
+{
+	size_t i;
+
+	close_gaps(dir);
+	for (i = 0; i < dir->slots; i++) {
+		dir->slot[i].cookie = KA_COOKIE_FIRST + i;
+		dir->slot[i].entry->cookie = KA_COOKIE_FIRST + i;
+	}
+	dir->next_cookie = KA_COOKIE_FIRST + dir->slots;
+}
+
 int ka_dir_add(struct ka_htab *names, struct ka_inode *dir, const char *name, size_t name_bytes,
 	       uint64_t cookie, struct ka_inode *inode)
 {
@@ -79,6 +95,10 @@ int ka_dir_add(struct ka_htab *names, struct ka_inode *dir, const char *name, si
 
 	if (!de || grow(d))
 		goto undo_alloc;
+	if (cookie >= KA_NUMBER_LIMIT - 1) { /* operations and records stop before it */
+		renumber(d);
+		cookie = d->next_cookie;
+	}
 	de->node.hash = ka_hash_name(dir->ino, name, name_bytes);
 	de->dir = dir;
 	de->inode = inode;

@@ -56,7 +56,8 @@ struct ka_dirent *ka_dir_find(const struct ka_htab *names, const struct ka_inode
 
 /*
  * Adds an entry that is not there yet. cookie must not be below that of any
- * entry ever added. 0 or -ENOMEM, with nothing changed.
+ * entry ever added; where it is beyond what a cookie can be, as a repair may find
+ * it, all entries get new ones. 0 or -ENOMEM, with nothing changed.
  */
 int ka_dir_add(struct ka_htab *names, struct ka_inode *dir, const char *name, size_t name_bytes,
 	       uint64_t cookie, struct ka_inode *inode);

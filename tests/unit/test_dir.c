@@ -252,13 +252,35 @@ static void test_below_what(void **state)
 	ka_index_release(&w.ix);
 }
 
+/* Media can say that the last cookie was given out; a repair still adds a name. */
+static void test_cookies_used_up(void **state)
+{
+	struct world w;
+	size_t i;
+
+	(void)state;
+	world_init(&w);
+	for (i = 0; i < 5; i++)
+		add(&w, i);
+	drop(&w, 1);
+	w.dir->dir->next_cookie = KA_NUMBER_LIMIT - 1;
+	add(&w, 5);
+	for (i = 0; i < 6; i++)
+		w.cookie[i] = i == 1 ? 0 : find(&w, i)->cookie;
+	assert_int_equal(w.cookie[0], KA_COOKIE_FIRST);
+	assert_int_equal(w.cookie[5], KA_COOKIE_FIRST + 4);
+	assert_int_equal(w.dir->dir->next_cookie, KA_COOKIE_FIRST + 5);
+	check(&w);
+	ka_index_release(&w.ix);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),	   cmocka_unit_test(test_reader_under_change),
 		cmocka_unit_test(test_position),   cmocka_unit_test(test_cookies_rise),
 		cmocka_unit_test(test_queue),	   cmocka_unit_test(test_names),
-		cmocka_unit_test(test_below_what),
+		cmocka_unit_test(test_below_what), cmocka_unit_test(test_cookies_used_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
