@@ -109,8 +109,9 @@ static void report(struct fsck *f, size_t i, const struct fsck_where *where, con
 	report_json(f, i, where, safe ?: "?", fix);
 }
 
-static bool found(struct fsck *f, enum fsck_problem problem, const struct fsck_where *where,
-		  const char *fmt, va_list ap)
+static __attribute__((format(printf, 4, 0))) bool found(struct fsck *f, enum fsck_problem problem,
+							const struct fsck_where *where,
+							const char *fmt, va_list ap)
 {
 	size_t i = find(problem);
 	KA_AUTO_FREE char *detail = NULL;
