@@ -181,7 +181,8 @@ static bool get_time(struct ka_cursor *c, struct ka_time *t)
 
 	t->sec = ka_unzigzag(ka_varint_get(c));
 	nsec = ka_varint_get(c);
-	t->nsec = (uint32_t)nsec;
+	/* A salvage keeps the inode all the same, and stores what stands here. */
+	t->nsec = nsec < 1000000000 ? (uint32_t)nsec : 0;
 	return nsec < 1000000000;
 }
 
