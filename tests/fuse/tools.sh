@@ -127,12 +127,15 @@ mount_region
 make_tree "$mount"
 
 say "extract: not while it is mounted"
+daemon=$(pgrep -f "keepalivefs $region $mount")
+kill -STOP "$daemon" # what the tree was made with may still be on its way into the region
 looks 1 "$CTL" extract "$region" "$work/none"
+kill -CONT "$daemon"
 says "in use"
 [ ! -e "$work/none" ] || fail "something was made"
 
 say "extract: an unclean region, recovered in memory"
-kill -9 "$(pgrep -f "keepalivefs $region $mount")"
+kill -9 "$daemon"
 umount -l "$mount"
 looks 0 "$CTL" extract "$region" "$work/unclean"
 says "recovered"
