@@ -100,19 +100,17 @@ static int drop_range(struct fsck *f, struct ka_inode *inode, uint64_t off, uint
 	return ka_extents_punch(&inode->extents, &f->fs->index.extents, off, len);
 }
 
-/*
- * Checks an extent piece by piece, so that exactly what is damaged is named.
- * Returns the length of the damaged range at off, or 0, in *ret_bad.
- */
+/* Checks the piece that the byte at off lies in; returns how far it goes from there. */
 static uint64_t check_step(struct fsck *f, const struct ka_extent *e, uint64_t off, bool *ret_bad)
 {
-	uint64_t piece = f->fs->log.piece_bytes;
-	uint64_t in = off - e->off, len = ka_min(e->len - in, piece);
+	uint64_t addr = e->addr + (off - e->off);
+	uint64_t len = ka_extent_piece_end(f->fs, e, addr) - addr;
 
-	*ret_bad = ka_extent_verify(f->fs, e, e->addr + in, len, KA_VERIFY_FIRST);
+	*ret_bad = ka_extent_verify(f->fs, e, addr, len, KA_VERIFY_FIRST);
 	return len;
 }
 
+/* Piece by piece, so that exactly what is damaged is named, and goes. */
 static void check_extent(struct data_pass *p, struct ka_inode *inode, const struct ka_extent *ext)
 {
 	struct ka_extent e = *ext; /* a repair may free it */

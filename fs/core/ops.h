@@ -65,4 +65,10 @@ void ka_inode_close(struct ka_fs *fs, struct ka_inode *inode);
 int ka_extent_verify(struct ka_fs *fs, const struct ka_extent *e, uint64_t addr, uint64_t len,
 		     enum ka_verify how);
 
+/*
+ * Where the piece with the byte at addr, which is in e, ends within e, going by the
+ * record's head; where that makes no sense, the end of e.
+ */
+uint64_t ka_extent_piece_end(const struct ka_fs *fs, const struct ka_extent *e, uint64_t addr);
+
 #endif

@@ -16,11 +16,7 @@ struct map_args {
 	struct ka_run *ret;
 };
 
-/*
- * Where the piece with the byte at addr ends, going by the record's head; where that
- * makes no sense, the end of the extent.
- */
-static uint64_t piece_end(const struct ka_fs *fs, const struct ka_extent *e, uint64_t addr)
+uint64_t ka_extent_piece_end(const struct ka_fs *fs, const struct ka_extent *e, uint64_t addr)
 {
 	uint64_t rec_addr = e->addr - e->delta, end = e->addr + e->len, start, piece;
 	struct ka_rec_write_disk head;
@@ -42,7 +38,7 @@ static int verify_from(struct ka_fs *fs, const struct ka_extent *e, uint64_t add
 
 	*ret_end = e->addr + e->len;
 	if (err != -KA_ERR_EXTENT_RECORD)
-		*ret_end = piece_end(fs, e, addr);
+		*ret_end = ka_extent_piece_end(fs, e, addr);
 	return err;
 }
 

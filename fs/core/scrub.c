@@ -162,7 +162,7 @@ static void check_extents(struct ka_fs *fs, struct ka_scrub *s, const struct ka_
 			  uint64_t budget)
 {
 	const struct ka_extent *e = ka_extents_find(&inode->extents, s->off);
-	uint64_t in, len;
+	uint64_t addr, len;
 	int err;
 
 	for (; e; e = ka_extents_next(e)) {
@@ -172,9 +172,9 @@ static void check_extents(struct ka_fs *fs, struct ka_scrub *s, const struct ka_
 		while (e->addr && s->off < e->off + e->len) {
 			if (s->bytes >= budget)
 				return;
-			in = s->off - e->off;
-			len = ka_min(e->len - in, fs->log.piece_bytes);
-			err = ka_extent_verify(fs, e, e->addr + in, len, KA_VERIFY_ALWAYS);
+			addr = e->addr + (s->off - e->off);
+			len = ka_extent_piece_end(fs, e, addr) - addr;
+			err = ka_extent_verify(fs, e, addr, len, KA_VERIFY_ALWAYS);
 			if (!err && s->is_damaged)
 				return;
 			if (err && !s->is_damaged)

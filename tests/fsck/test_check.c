@@ -106,6 +106,35 @@ static json_object *get(json_object *o, const char *key)
 	return v;
 }
 
+/* What was written over cuts an extent in the middle of a piece: the next goes by it. */
+static void test_exact_range(void **unused)
+{
+	struct run r = {.f.report = json_object_new_object()};
+	struct ka_inode *inode;
+	json_object *p;
+	struct memfs m;
+	uint64_t addr;
+	ka_ino_t ino;
+
+	(void)unused;
+	json_object_object_add(r.f.report, "problems", json_object_new_array());
+	memfs_make(&m, BYTES);
+	ino = memfs_file(m.fs, KA_ROOT_INO, "file");
+	memfs_write_pattern(m.fs, ino, 0, 100000, 1);
+	inode = ka_index_find(&m.fs->index, ino);
+	addr = ka_extents_find(&inode->extents, 0)->addr;
+	memfs_write_pattern(m.fs, ino, 0, 5000, 2);
+	memfs_close(&m);
+	m.mem[addr + 20000] ^= 1;
+	assert_int_equal(run(&r, &m, FSCK_NO), FSCK_ERRORS_LEFT);
+	assert_int_equal(json_object_array_length(get(r.f.report, "problems")), 1);
+	p = json_object_array_get_idx(get(r.f.report, "problems"), 0);
+	assert_int_equal(json_object_get_uint64(get(p, "offset")), 16384);
+	assert_int_equal(json_object_get_uint64(get(p, "length")), 16384);
+	json_object_put(r.f.report);
+	memfs_release(&m);
+}
+
 static void test_report(void **unused)
 {
 	struct run r = {.f.report = json_object_new_object()};
@@ -204,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_exact_range),
 		cmocka_unit_test(test_many_lost),
 	};
 

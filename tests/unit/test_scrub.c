@@ -91,6 +91,7 @@ static void test_damage(void **state)
 
 	(void)state;
 	make(&m, ino);
+	memfs_write_pattern(m.fs, ino[6], 0, 100, 99);	/* what is left begins in a piece */
 	m.mem[addr_of(&m, ino[6], 20000)] ^= 1;		/* the second piece */
 	m.mem[addr_of(&m, ino[9], 1 * PIECE + 1)] ^= 1; /* two that adjoin, */
 	m.mem[addr_of(&m, ino[9], 2 * PIECE + 1)] ^= 1;
