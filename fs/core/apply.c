@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "keepalive/dir.h"
 #include "keepalive/err.h"
 #include "keepalive/record.h"
@@ -83,6 +84,13 @@ int ka_apply_space(struct ka_fs *fs, struct ka_inode *inode, const struct ka_rec
 	return 0;
 }
 
+bool ka_apply_has_room(const struct ka_fs *fs, uint64_t more, unsigned cost)
+{
+	uint64_t limit = fs->segs.count * fs->segs.bytes / cost;
+
+	return more <= limit - ka_min(limit, atomic_load(&fs->index.extents.count));
+}
+
 int ka_apply_clone(struct ka_fs *fs, struct ka_inode *from, struct ka_inode *to,
 		   const struct ka_rec_clone_disk *rec)
 {
@@ -95,6 +103,10 @@ int ka_apply_clone(struct ka_fs *fs, struct ka_inode *from, struct ka_inode *to,
 	if (!ka_range_ok(from_off, len, from->size) ||
 	    (from == to && off < from_off + len && from_off < off + len))
 		return -KA_ERR_REPLAY_RANGE;
+	/* An operation has asked for more room than this. */
+	if (!ka_apply_has_room(fs, ka_extents_count(&from->extents, from_off, len),
+			       KA_CKPT_EXTENT_MIN))
+		return -KA_ERR_REPLAY_SPACE;
 	err = ka_extents_clone(&to->extents, off, &from->extents, from_off, len,
 			       &fs->index.extents);
 	if (err)

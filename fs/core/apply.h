@@ -27,6 +27,13 @@ int ka_apply_space(struct ka_fs *fs, struct ka_inode *inode, const struct ka_rec
 int ka_apply_clone(struct ka_fs *fs, struct ka_inode *from, struct ka_inode *to,
 		   const struct ka_rec_clone_disk *rec);
 
+/*
+ * Whether a region of this size may have so many extents more, if each takes cost
+ * bytes of a checkpoint: a few clones, each doubling what there is, could ask for all
+ * memory of the machine.
+ */
+bool ka_apply_has_room(const struct ka_fs *fs, uint64_t more, unsigned cost);
+
 /* What SETATTR does to the size. */
 int ka_apply_size(struct ka_fs *fs, struct ka_inode *inode, uint64_t size);
 

@@ -52,6 +52,9 @@ int ka_ckpt_room(struct ka_fs *fs, uint64_t growth, enum ka_space_class cls);
 /* What one more extent costs in a checkpoint, bytes. */
 #define KA_CKPT_EXTENT 32
 
+/* What it takes at least, where it is not unwritten. */
+#define KA_CKPT_EXTENT_MIN 8
+
 /* Gives the segments back. */
 void ka_ckpt_segments_free(struct ka_fs *fs, struct ka_ckpt_segments *segments);
 

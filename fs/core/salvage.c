@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "apply.h"
+#include "checkpoint.h"
 #include "keepalive/csum.h"
 #include "keepalive/dir.h"
 #include "keepalive/err.h"
@@ -466,7 +467,14 @@ static int clone_record(struct ka_salvage *sv, const struct ka_rec_clone_disk *c
 	if (!to || !S_ISREG(to->mode))
 		return 0;
 	from = as_it_was(sv, from_ino, seq);
-	err = from ? ka_apply_clone(sv->fs, from, to, c) : -KA_ERR_REPLAY_INODE;
+	if (!from)
+		err = -KA_ERR_REPLAY_INODE;
+	else if (!ka_apply_has_room(sv->fs,
+				    ka_extents_count(&from->extents, ka_get64(c->from_off), len),
+				    KA_CKPT_EXTENT)) /* the result has to be stored */
+		err = -KA_ERR_REPLAY_SPACE;
+	else
+		err = ka_apply_clone(sv->fs, from, to, c);
 	if (err == -ENOMEM)
 		return err;
 	if (err) {

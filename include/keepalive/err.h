@@ -41,6 +41,7 @@
 	X(REPLAY_NAME, EIO, "record does not fit the directory")             \
 	X(REPLAY_TYPE, EIO, "record does not fit the type of its inode")     \
 	X(REPLAY_RANGE, EIO, "record does not fit the file")                 \
+	X(REPLAY_SPACE, EIO, "record makes too many extents")                \
 	X(NEED_CKPT, ENOSPC, "a checkpoint has to free space first")         \
 	X(DAMAGED, EROFS, "filesystem is damaged; run fsck.keepalivefs")     \
 	X(FAILED, EIO, "filesystem has stopped after an internal error")

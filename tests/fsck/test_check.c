@@ -12,6 +12,7 @@
 
 #include "fs.h"
 #include "fsck.h"
+#include "keepalive/record.h"
 #include "memfs.h"
 
 #define BYTES (16u << 20)
@@ -228,6 +229,44 @@ static void test_many_lost(void **unused)
 	memfs_release(&m);
 }
 
+static void put_clone(struct memfs *m, ka_ino_t ino, uint64_t len)
+{
+	struct ka_rec_clone_disk rec = {
+		.from_ino = ka_put64(ino),
+		.ino = ka_put64(ino),
+		.off = ka_put64(len),
+		.len = ka_put64(len),
+	};
+	struct ka_slot slot;
+
+	ka_record_init(&rec.h, KA_REC_CLONE, 0, sizeof(rec), 0, 1);
+	assert_ok(ka_log_begin(&m->fs->log, sizeof(rec), KA_SPACE_NORMAL, &slot));
+	ka_log_put(&m->fs->log, &slot, &rec.h, NULL);
+}
+
+/* Records that double a file until nothing has room for it: what there is room for stays. */
+static void test_clones_without_end(void **unused)
+{
+	struct memfs m;
+	ka_ino_t ino;
+	unsigned i;
+
+	(void)unused;
+	memfs_make(&m, KA_CAPACITY_MIN);
+	ino = memfs_file(m.fs, KA_ROOT_INO, "file");
+	memfs_write(m.fs, ino, 0, "x", 1);
+	for (i = 0; i < 60; i++)
+		put_clone(&m, ino, 1ull << i);
+	memfs_abandon(&m);
+	assert_int_equal(check(&m, FSCK_YES), FSCK_CORRECTED);
+	assert_int_equal(check(&m, FSCK_NO), 0);
+	memfs_open(&m);
+	assert_false(m.fs->rdonly);
+	assert_int_equal(memfs_lookup(m.fs, KA_ROOT_INO, "file"), ino);
+	memfs_check(m.fs);
+	memfs_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_exact_range),
 		cmocka_unit_test(test_many_lost),
+		cmocka_unit_test(test_clones_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

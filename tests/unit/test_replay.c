@@ -964,6 +964,26 @@ static void append_clone(struct memfs *m, uint64_t from, uint64_t from_off, uint
 	append(m, &rec.h);
 }
 
+/* Each doubles what there is: a hundred of them would not fit into any memory. */
+static void test_clones_without_end(void **state)
+{
+	struct memfs m;
+	unsigned i;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	assert_int_equal(memfs_file(m.fs, KA_ROOT_INO, "file"), 2);
+	memfs_write(m.fs, 2, 0, "x", 1);
+	for (i = 0; i < 22; i++)
+		append_clone(&m, 2, 0, 2, 1ull << i, 1ull << i);
+	memfs_abandon(&m);
+	memfs_open(&m);
+	assert_true(m.fs->rdonly);
+	assert_true(test_messages_have(&m.msgs, "makes too many extents"));
+	assert_true(atomic_load(&m.fs->index.extents.count) <= BYTES / 8);
+	memfs_release(&m);
+}
+
 static void append_space(struct memfs *m, uint64_t ino)
 {
 	struct ka_rec_space_disk rec = {
@@ -1197,6 +1217,7 @@ int main(void)
 		cmocka_unit_test(test_older_checkpoint_after_churn),
 		cmocka_unit_test(test_older_checkpoint_larger),
 		cmocka_unit_test(test_misfits),
+		cmocka_unit_test(test_clones_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
