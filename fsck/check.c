@@ -75,6 +75,20 @@ static int store_checkpoint(struct fsck *f)
 	return ka_fs_store(fs, KA_STATE_CLEAN);
 }
 
+/* What was repaired in memory only does not count. */
+static void forget_repairs(struct fsck *f)
+{
+	json_object *list;
+	size_t i;
+
+	f->fixed = 0;
+	if (!f->report || !json_object_object_get_ex(f->report, "problems", &list))
+		return;
+	for (i = 0; i < json_object_array_length(list); i++)
+		json_object_object_add(json_object_array_get_idx(list, i), "fixed",
+				       json_object_new_boolean(false));
+}
+
 /* What was repaired is stored, and that some damage was left with it. */
 static int store(struct fsck *f, bool *ret_stored)
 {
@@ -93,6 +107,9 @@ static int store(struct fsck *f, bool *ret_stored)
 	sb->clean_ns = ka_now_ns();
 	err = store_checkpoint(f) ?: ka_region_sync(f->rg);
 	*ret_stored = !err;
+	if (err)
+		ka_msg(f->sink, KA_MSG_ERROR, "cannot store what was repaired in '%s': %s", f->path,
+		       ka_strerror(err));
 	return err;
 }
 
@@ -139,9 +156,16 @@ static int check(struct fsck *f, bool *ret_stored)
 	int err;
 
 	err = run_passes(f);
-	if (err || !f->fs)
+	if (err || !f->fs) {
+		forget_repairs(f);
+		if (err && err > -KA_ERR_BASE) /* of other errors the core has said why */
+			ka_msg(f->sink, KA_MSG_ERROR, "cannot check '%s': %s", f->path,
+			       ka_strerror(err));
 		return err;
+	}
 	err = store(f, ret_stored);
+	if (!*ret_stored)
+		forget_repairs(f);
 	if (!fsck_cancelled)
 		summarize(f);
 	return err;
@@ -161,10 +185,5 @@ int fsck_check(struct fsck *f)
 		return exit_status(f, stored);
 	if (err == -KA_ERR_WIPED)
 		return fsck_wiped(f);
-	if (f->found) /* damage that cannot be repaired */
-		return FSCK_ERRORS_LEFT;
-	if (err <= -KA_ERR_BASE) /* the core has said why */
-		return FSCK_COULD_NOT_RUN;
-	ka_msg(f->sink, KA_MSG_ERROR, "cannot check '%s': %s", f->path, ka_strerror(err));
-	return FSCK_COULD_NOT_RUN;
+	return f->found ? FSCK_ERRORS_LEFT : FSCK_COULD_NOT_RUN;
 }

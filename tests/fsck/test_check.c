@@ -23,6 +23,7 @@ struct run {
 	struct test_messages msgs;
 	int passes; /* bits of those that told of progress */
 	int cancel_at;
+	bool said; /* that repairs could not be stored */
 };
 
 static struct run *running;
@@ -50,6 +51,7 @@ static int run(struct run *r, struct memfs *m, enum fsck_mode mode)
 	r->f.progress = watch;
 	status = fsck_check(&r->f);
 	fsck_cancelled = 0;
+	r->said = test_messages_have(&r->msgs, "cannot store what was repaired");
 	test_messages_release(&r->msgs);
 	return status;
 }
@@ -91,6 +93,7 @@ static void test_cancel(void **unused)
 
 		assert_true(status & FSCK_CANCELLED);
 		assert_false(status & FSCK_CORRECTED);
+		assert_int_equal(r.f.fixed, 0);
 		assert_memory_equal(before, m.mem, BYTES);
 	}
 	assert_int_equal(check(&m, FSCK_YES), FSCK_CORRECTED);
@@ -267,6 +270,34 @@ static void test_clones_without_end(void **unused)
 	memfs_release(&m);
 }
 
+/* More than there is room for, and found all the same: nothing counts as repaired. */
+static void test_no_room(void **unused)
+{
+	struct run r = {.f.report = json_object_new_object()};
+	json_object *p;
+	struct memfs m;
+	ka_ino_t ino;
+	unsigned i;
+
+	(void)unused;
+	json_object_object_add(r.f.report, "problems", json_object_new_array());
+	memfs_make(&m, KA_CAPACITY_MIN);
+	ino = memfs_file(m.fs, KA_ROOT_INO, "file");
+	memfs_write(m.fs, ino, 0, "x", 1);
+	for (i = 0; i < 19; i++)
+		put_clone(&m, ino, 1ull << i);
+	memfs_abandon(&m);
+	m.mem[100] ^= 1; /* copy 0 of the superblock */
+	assert_int_equal(run(&r, &m, FSCK_YES), FSCK_ERRORS_LEFT);
+	assert_true(r.said);
+	assert_int_equal(r.f.found, 1);
+	assert_int_equal(r.f.fixed, 0);
+	p = json_object_array_get_idx(get(r.f.report, "problems"), 0);
+	assert_false(json_object_get_boolean(get(p, "fixed")));
+	json_object_put(r.f.report);
+	memfs_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_exact_range),
 		cmocka_unit_test(test_many_lost),
 		cmocka_unit_test(test_clones_without_end),
+		cmocka_unit_test(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
