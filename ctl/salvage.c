@@ -90,7 +90,7 @@ static void list(struct salvage *s, const char *path, const struct ka_run *range
 			emit_u64(&e, "off", range->off);
 			emit_u64(&e, "len", range->len);
 		}
-		emit_text(&e, "reason", reason);
+		emit_bytes(&e, "reason", reason, strlen(reason)); /* with names in it */
 		json_object_array_add(s->list, e.obj);
 	} else if (range) {
 		ka_msg(s->args->sink, KA_MSG_ERROR,
@@ -105,13 +105,14 @@ static void list(struct salvage *s, const char *path, const struct ka_run *range
 
 void salvage_problem(struct salvage *s, const char *path, const char *fmt, ...)
 {
-	char reason[512];
+	KA_AUTO_FREE char *reason = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(reason, sizeof(reason), fmt, ap);
+	if (vasprintf(&reason, fmt, ap) < 0)
+		reason = NULL;
 	va_end(ap);
-	list(s, path, NULL, reason);
+	list(s, path, NULL, reason ?: fmt);
 }
 
 /* Neighbours with the same fault are one. */

@@ -146,6 +146,14 @@ static int check(struct fsck *f)
 	return status;
 }
 
+static void begin_report(struct fsck *f)
+{
+	KA_AUTO_FREE char *region = fsck_escaped(f->path);
+
+	json_object_object_add(f->report, "region", json_object_new_string(region ?: "?"));
+	json_object_object_add(f->report, "problems", json_object_new_array());
+}
+
 static void print_report(struct fsck *f, int status)
 {
 	json_object_object_add(f->report, "status", json_object_new_int(status));
@@ -173,10 +181,8 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	ka_program_catch_sigbus(PROGRAM, FSCK_COULD_NOT_RUN);
-	if (f.report) {
-		json_object_object_add(f.report, "region", json_object_new_string(f.path));
-		json_object_object_add(f.report, "problems", json_object_new_array());
-	}
+	if (f.report)
+		begin_report(&f);
 	choose_progress(&f);
 	status = check(&f);
 	if (f.report)

@@ -57,8 +57,7 @@ static bool decide(const struct fsck *f, enum how how, const char *repair)
 	return ask(repair);
 }
 
-/* A name can be any bytes; JSON wants UTF-8. The caller frees it. */
-static char *escaped(const char *text)
+char *fsck_escaped(const char *text)
 {
 	char *out = NULL;
 	size_t bytes;
@@ -83,7 +82,7 @@ static void report_json(struct fsck *f, size_t i, const struct fsck_where *where
 	json_object_object_add(item, "text", json_object_new_string(problems[i].text));
 	json_object_object_add(item, "detail", json_object_new_string(detail));
 	if (where && where->path) {
-		KA_AUTO_FREE char *path = escaped(where->path);
+		KA_AUTO_FREE char *path = fsck_escaped(where->path);
 
 		json_object_object_add(item, "path", json_object_new_string(path ?: "?"));
 	}
@@ -99,7 +98,7 @@ static void report_json(struct fsck *f, size_t i, const struct fsck_where *where
 static void report(struct fsck *f, size_t i, const struct fsck_where *where, const char *detail,
 		   bool fix)
 {
-	KA_AUTO_FREE char *safe = escaped(detail);
+	KA_AUTO_FREE char *safe = fsck_escaped(detail);
 
 	fsck_clear_bar(f);
 	if (f->out)

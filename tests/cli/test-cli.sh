@@ -401,6 +401,19 @@ for copy in 0 $((256 * 1024 - 4096)); do
 	[ "$(sum onecopy)" = "$before" ] && ok "and changes nothing" || not_ok "and changes nothing"
 	refused "mkfs with the copy at $copy lost" onecopy "use -f" "$MKFS" onecopy
 done
+
+# A region whose name is no text: JSON is UTF-8 all the same.
+odd=$(printf 'odd\377\n.')
+fresh "$odd"
+for json in "$CTL status --json" "$CTL dump --json" "$CTL extract --json" \
+	${FSCK:+"$FSCK -n --json"}; do
+	rm -rf odd.files
+	case $json in *extract*) to=odd.files ;; *) to= ;; esac
+	# shellcheck disable=SC2086 # a program with options
+	$json "$odd" $to >out 2>err && iconv -f UTF-8 -t UTF-8 out >odd.out 2>&1 &&
+		ok "${json##*/}: its name is no UTF-8" ||
+		not_ok "${json##*/}: its name is no UTF-8" "$(cat err out)"
+done
 fresh roflag
 "$PATCH_SUPER" roflag 24 8 1
 check "status with an unknown read-only feature" "$CTL" status roflag

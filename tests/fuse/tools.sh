@@ -91,6 +91,7 @@ make_tree() {
   fallocate -n -l 1M "$1/dir/small"
   ln "$1/dir/small" "$1/hard"
   ln "$1/dir/small" "$1/dir/harder"
+  ln "$1/dir/$(printf 'new\nline \377')" "$1/odd-link"
   ln -s ../elsewhere "$1/dir/symlink"
   ln "$1/dir/symlink" "$1/hardlink-to-symlink" || true
   mkfifo "$1/fifo"
@@ -186,6 +187,13 @@ as_mounted "$work/copy"
 looks 0 "$CTL" extract --overwrite "$region" "$work/copy"
 touch -r "$work/unclean" "$work/copy"
 same "$work/copy" "$work/unclean"
+
+say "extract: a list is JSON, whatever files are called"
+mkdir -p "$work/odd/odd-link/in-the-way"
+looks 4 "$CTL" extract --json --overwrite "$region" "$work/odd"
+says "cannot be a hard link to"
+says '"reason_hex"'
+iconv -f UTF-8 -t UTF-8 "$work/out" >/dev/null || fail "the list is no UTF-8"
 
 say "extract: no symbolic link leads out"
 mkdir "$work/out.dir" "$work/trap"
