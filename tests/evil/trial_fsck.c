@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* trial_fsck.c - checks what may be anything, repairs it, checks again; see trial.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "fsck.h"
 #include "guard.h"
@@ -41,11 +42,42 @@ static void mount_repaired(struct evil_image *img)
 	ka_region_close(rg);
 }
 
+/* What -p repairs it repairs at once; and what it leaves, it leaves alone. */
+static void preen_it(struct evil_image *img, int found)
+{
+	int first = run(img, FSCK_PREEN), second, third;
+
+	if (found == 0 && first & ~(FSCK_CORRECTED | FSCK_COULD_NOT_RUN))
+		evil_fail("fsck -n finds nothing, fsck -p answers %d", first);
+	if (first & FSCK_COULD_NOT_RUN)
+		return;
+	second = run(img, FSCK_PREEN);
+	third = run(img, FSCK_NO);
+	if (second & FSCK_CORRECTED || (second & FSCK_ERRORS_LEFT) != (first & FSCK_ERRORS_LEFT) ||
+	    third != second)
+		evil_fail("fsck -n answers %d, -p %d, -p again %d, -n again %d", found, first,
+			  second, third);
+}
+
+/* The image is as before then. */
+static void preen(struct evil_image *img, int found)
+{
+	uint8_t *before = malloc(img->bytes);
+
+	if (!before)
+		evil_fail("no memory");
+	memcpy(before, img->mem, img->bytes);
+	preen_it(img, found);
+	memcpy(img->mem, before, img->bytes);
+	free(before);
+}
+
 int evil_trial_fsck(struct evil_image *img)
 {
 	int first, second, third;
 
 	first = run(img, FSCK_NO);
+	preen(img, first);
 	second = run(img, FSCK_YES);
 	/* It may be unable to store a checkpoint, for want of numbers or of room. */
 	if (first == 0 && second & ~(FSCK_CORRECTED | FSCK_COULD_NOT_RUN))
