@@ -363,8 +363,11 @@ static int open_above(struct extract *x, const char *dest)
 /* As cp(1): into a directory that is there, else under that name. */
 static int open_dest(struct extract *x, const char *dest, const char *path)
 {
-	int fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd;
 
+	if (!*dest) /* whose last name would be taken for "." */
+		return -ENOENT;
+	fd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	x->prefix = strcmp(path, "/") ? strlen(path) : 0;
 	if (fd < 0 && (errno == ENOENT || (errno == ENOTDIR && x->prefix)))
 		return open_above(x, dest);
