@@ -324,14 +324,19 @@ void ka_ckpt_finish_dir(struct ka_ckpt_reader *r)
 static int get_dir(struct ka_ckpt_reader *r, struct ka_cursor *c)
 {
 	uint64_t ino = ka_varint_get(c), next_cookie = ka_varint_get(c);
+	struct ka_inode *dir;
 
 	ka_ckpt_finish_dir(r);
-	r->dir = ka_index_find(&r->fs->index, ino);
-	if (!r->dir && r->lenient && ino && ino < r->head.next_ino)
-		r->dir = ka_index_new(&r->fs->index, ino, S_IFDIR | 0700);
+	if (next_cookie < KA_COOKIE_FIRST || next_cookie >= KA_NUMBER_LIMIT)
+		return -KA_ERR_CKPT_ITEM;
+	dir = ka_index_find(&r->fs->index, ino);
+	if (!dir && r->lenient && ino && ino < r->head.next_ino)
+		dir = ka_index_new(&r->fs->index, ino, S_IFDIR | 0700);
+	if (!dir || !S_ISDIR(dir->mode) || (dir->dir->count && !r->lenient))
+		return -KA_ERR_CKPT_ITEM;
+	r->dir = dir; /* not before it is right: a salvage finishes it whatever follows */
 	r->next_cookie = next_cookie;
-	return item_err(r->dir && S_ISDIR(r->dir->mode) && (!r->dir->dir->count || r->lenient) &&
-			next_cookie >= KA_COOKIE_FIRST && next_cookie < KA_NUMBER_LIMIT);
+	return 0;
 }
 
 /* Whether a name that is right in itself has a place in what a salvage has so far. */
