@@ -28,6 +28,9 @@
 #define PROBE_BYTES (64u << 10)
 #define PROBE_STEP  4096u
 
+/* One lost directory makes a record of each file in it damaged: people want the first. */
+#define TOLD_MAX 20
+
 struct found {
 	uint64_t seq;
 	uint64_t addr;
@@ -57,8 +60,17 @@ struct replay {
 
 static void report(struct replay *r, uint64_t addr, int err, const char *what)
 {
-	r->stats->lost++;
-	ka_msg(r->fs->sink, KA_MSG_ERROR, "%s at 0x%" PRIx64 ": %s", what, addr, ka_strerror(err));
+	bool told = r->stats->lost++ < TOLD_MAX;
+
+	ka_msg(r->fs->sink, told ? KA_MSG_ERROR : KA_MSG_DEBUG, "%s at 0x%" PRIx64 ": %s", what,
+	       addr, ka_strerror(err));
+}
+
+static void report_rest(const struct replay *r)
+{
+	if (r->stats->lost > TOLD_MAX)
+		ka_msg(r->fs->sink, KA_MSG_ERROR, "%" PRIu64 " more records like these",
+		       r->stats->lost - TOLD_MAX);
 }
 
 static int add_found(struct replay *r, const struct ka_rec_disk *rec, uint64_t addr)
@@ -474,6 +486,7 @@ int ka_replay(struct ka_fs *fs, uint64_t ckpt_seq, struct ka_replay_stats *ret)
 	if (!err && r.count)
 		err = apply_all(&r);
 	close_sources(&r);
+	report_rest(&r);
 	atomic_store(&fs->log.seq, r.max_seq);
 	free(r.source);
 	free(r.found);

@@ -964,6 +964,26 @@ static void append_clone(struct memfs *m, uint64_t from, uint64_t from_off, uint
 	append(m, &rec.h);
 }
 
+/* What hangs on a directory that is lost is not told of one by one. */
+static void test_many_misfits(void **state)
+{
+	struct memfs m;
+	unsigned i;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	for (i = 0; i < 500; i++)
+		append_create(&m, 99, 5 + i, 6 + i, S_IFREG, "new");
+	memfs_abandon(&m);
+	test_messages_clear(&m.msgs);
+	memfs_open(&m);
+	assert_true(m.fs->rdonly);
+	assert_int_equal(status(&m).super.lost, 500);
+	assert_true(m.msgs.errors >= 20 && m.msgs.errors < 30);
+	assert_true(test_messages_have(&m.msgs, "480 more records like these"));
+	memfs_release(&m);
+}
+
 /* Each doubles what there is: a hundred of them would not fit into any memory. */
 static void test_clones_without_end(void **state)
 {
@@ -1217,6 +1237,7 @@ int main(void)
 		cmocka_unit_test(test_older_checkpoint_after_churn),
 		cmocka_unit_test(test_older_checkpoint_larger),
 		cmocka_unit_test(test_misfits),
+		cmocka_unit_test(test_many_misfits),
 		cmocka_unit_test(test_clones_without_end),
 	};
 
