@@ -30,7 +30,8 @@ static const char usage[] =
 	"  -V, --version      print the version and exit\n"
 	"\n"
 	"Exit status, as in fsck(8): 0 clean, 1 corrected, 4 errors left,\n"
-	"8 could not run, 16 usage, 32 cancelled; sums of them.\n";
+	"8 could not run, 16 usage, 32 cancelled; sums of them.\n"
+	"12: all is lost, the memory of the region was wiped.\n";
 
 enum { OPT_JSON = 256 };
 
