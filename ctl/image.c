@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,24 @@ static int check_file(const struct image *im, const char *region)
 	return 0;
 }
 
+/*
+ * A file beside the one to be made. Where the filesystem can, it has no name yet, so
+ * that nothing is left of it whatever ends the program; else temp, made unique, is it.
+ */
+static int open_file(const struct image *im, char *temp, bool *ret_named)
+{
+	KA_AUTO_FREE char *copy = strdup(im->to);
+	int fd;
+
+	if (!copy)
+		return -ENOMEM;
+	fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	*ret_named = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
+	if (*ret_named)
+		fd = mkostemp(temp, O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int name_file(const struct image *im, const char *temp)
 {
 	unsigned flags = im->s.args->force ? 0 : RENAME_NOREPLACE;
@@ -156,24 +175,40 @@ static int name_file(const struct image *im, const char *temp)
 
 	if (err == -EINVAL && flags) /* not every filesystem can */
 		err = rename(temp, im->to) ? -errno : 0;
+	if (err)
+		unlink(temp);
 	return err;
+}
+
+/* Linking does not replace what is there, renaming does; so with -f it has temp for a moment. */
+static int link_file(const struct image *im, int fd, const char *temp)
+{
+	char node[40];
+
+	snprintf(node, sizeof(node), "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, node, AT_FDCWD, im->s.args->force ? temp : im->to, AT_SYMLINK_FOLLOW))
+		return -errno;
+	return im->s.args->force ? name_file(im, temp) : 0;
 }
 
 static int write_file(struct image *im)
 {
-	KA_AUTO_FREE char *temp = NULL;
+	KA_AUTO_FREE char *temp = NULL, *unique = NULL;
 	KA_AUTO_CLOSE int fd = -1;
+	bool named;
 	int err;
 
-	if (asprintf(&temp, "%s.XXXXXX", im->to) < 0)
+	if (asprintf(&temp, "%s.XXXXXX", im->to) < 0 ||
+	    asprintf(&unique, "%s.%d", im->to, getpid()) < 0)
 		return -ENOMEM;
-	fd = mkostemp(temp, O_CLOEXEC);
+	fd = open_file(im, temp, &named);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	err = image_to_file(&im->plan, fd);
-	err = err ?: name_file(im, temp);
-	if (err)
+	if (err && named)
 		unlink(temp);
+	if (!err)
+		err = named ? name_file(im, temp) : link_file(im, fd, unique);
 	return err;
 }
 

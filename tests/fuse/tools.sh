@@ -263,6 +263,16 @@ says "superblock copy 0"
 looks 1 "$CTL" dump --inode 123456 "$region"
 says "there is no inode 123456"
 
+say "image: one that is killed on the way leaves nothing"
+mkdir "$work/killed"
+status=0
+(
+  ulimit -f 1000
+  exec env --default-signal=XFSZ "$CTL" image "$region" "$work/killed/image"
+) >"$work/out" 2>&1 || status=$?
+[ "$status" -gt 128 ] || fail "it was not killed: $status"
+[ -z "$(ls -A "$work/killed")" ] || fail "left behind: $(ls -A "$work/killed")"
+
 say "image: to a file that is a region itself"
 looks 0 "$CTL" image "$region" "$work/image"
 [ "$(stat -c '%s %a' "$work/image")" = "$(stat -c %s "$region") 600" ] || fail "size or mode"
