@@ -112,6 +112,9 @@ static int salvage(struct fsck *f)
 		 "rebuilt from %" PRIu64 " chunks of checkpoints and %" PRIu64
 		 " records of the log; files that were deleted may be back",
 		 f->fs->salvage.chunks, f->fs->salvage.records);
+	if (!f->fs->salvage.chunks && !f->fs->salvage.records)
+		ka_msg(f->sink, KA_MSG_WARNING, "nothing of the files in '%s' is left%s", f->path,
+		       f->mode == FSCK_NO ? "" : "; an empty filesystem is made");
 	return 0;
 }
 

@@ -430,8 +430,10 @@ static void find_own(struct ka_salvage *sv, unsigned which)
 	struct ka_salvage_base *b = &sv->base[which];
 	uint64_t segments = ptr->bytes / (sv->fs->segs.bytes / 2) + 2, newest = 0;
 	const struct ka_salvage_chunk *c;
+	size_t i;
 
-	for (c = sv->chunk; c < sv->chunk + sv->chunks; c++) {
+	for (i = 0; i < sv->chunks; i++) {
+		c = &sv->chunk[i];
 		if (c->seq != b->seq || (which && belongs(&sv->base[0], c)))
 			continue;
 		newest = ka_max(newest, c->gen);

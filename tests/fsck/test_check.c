@@ -23,7 +23,8 @@ struct run {
 	struct test_messages msgs;
 	int passes; /* bits of those that told of progress */
 	int cancel_at;
-	bool said; /* that repairs could not be stored */
+	bool said;   /* that repairs could not be stored */
+	bool warned; /* that nothing is left */
 };
 
 static struct run *running;
@@ -52,6 +53,7 @@ static int run(struct run *r, struct memfs *m, enum fsck_mode mode)
 	status = fsck_check(&r->f);
 	fsck_cancelled = 0;
 	r->said = test_messages_have(&r->msgs, "cannot store what was repaired");
+	r->warned = test_messages_have(&r->msgs, "nothing of the files in 'memory' is left");
 	test_messages_release(&r->msgs);
 	return status;
 }
@@ -270,6 +272,27 @@ static void test_clones_without_end(void **unused)
 	memfs_release(&m);
 }
 
+/* Bytes of somebody else over all segments: nobody gets an empty filesystem unwarned. */
+static void test_nothing_left(void **unused)
+{
+	struct run r = {0}, y = {0};
+	struct memfs m;
+	uint64_t i;
+
+	(void)unused;
+	memfs_make(&m, BYTES);
+	memfs_write_pattern(m.fs, memfs_file(m.fs, KA_ROOT_INO, "file"), 0, 100000, 1);
+	memfs_close(&m);
+	for (i = 256 << 10; i < BYTES; i++)
+		m.mem[i] = (uint8_t)('0' + i * i / 7 % 10);
+	assert_int_equal(run(&r, &m, FSCK_NO), FSCK_ERRORS_LEFT);
+	assert_true(r.warned);
+	assert_int_equal(run(&y, &m, FSCK_YES), FSCK_CORRECTED);
+	assert_true(y.warned);
+	assert_int_equal(check(&m, FSCK_NO), 0);
+	memfs_release(&m);
+}
+
 /* More than there is room for, and found all the same: nothing counts as repaired. */
 static void test_no_room(void **unused)
 {
@@ -306,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_exact_range),
 		cmocka_unit_test(test_many_lost),
 		cmocka_unit_test(test_clones_without_end),
+		cmocka_unit_test(test_nothing_left),
 		cmocka_unit_test(test_no_room),
 	};
 
