@@ -360,6 +360,25 @@ void ka_super_encode(const struct ka_super *sb, uint32_t copy, struct ka_super_d
 	d->csum = ka_put64(ka_csum(d, offsetof(struct ka_super_disk, csum)));
 }
 
+/*
+ * A copy whose update was cut off may lack one word of being whole, and the update to
+ * come have just that word: if it is cut off as well, the copy would name a checkpoint that
+ * is no more. So the checksum of one that is not right goes first, durably.
+ */
+static void disarm(struct ka_region *rg, uint64_t addr)
+{
+	static const struct ka_le64 none;
+	struct ka_super_disk disk;
+	uint64_t at = addr + offsetof(struct ka_super_disk, csum);
+
+	if (!ka_region_read(rg, addr, &disk, sizeof(disk)) &&
+	    ka_get64(disk.csum) == ka_csum(&disk, offsetof(struct ka_super_disk, csum)))
+		return;
+	ka_region_write(rg, at, &none, sizeof(none));
+	ka_region_flush(rg, at, sizeof(none));
+	(void)ka_region_fence(rg); /* what cannot be stored to shows with the copy itself */
+}
+
 int ka_super_write(struct ka_region *rg, struct ka_super *sb, const struct ka_msg_sink *sink)
 {
 	uint32_t order[KA_SUPER_COPIES] = {!sb->copy, sb->copy}, i, stored = 0;
@@ -369,6 +388,7 @@ int ka_super_write(struct ka_region *rg, struct ka_super *sb, const struct ka_ms
 	for (i = 0; i < KA_SUPER_COPIES; i++) {
 		uint64_t addr = sb->copy_addr[order[i]];
 
+		disarm(rg, addr);
 		ka_super_encode(sb, order[i], &disk);
 		ka_region_write(rg, addr, &disk, sizeof(disk));
 		ka_region_flush(rg, addr, sizeof(disk));
