@@ -6,6 +6,7 @@
 #include "fsck.h"
 #include "keepalive/err.h"
 #include "keepalive/super.h"
+#include "keepalive/util.h"
 
 /* Silent at first: two damaged copies may make a whole one. */
 static int read_super(struct fsck *f, struct ka_super_report *rep)
@@ -28,6 +29,26 @@ static int read_super(struct fsck *f, struct ka_super_report *rep)
 	return ka_super_read(f->rg, f->sink, rep, &f->super); /* says why */
 }
 
+/*
+ * One update is between the copies: it was cut off there, and the newer one is what
+ * counts; the next update evens it out. Further apart, one was not written for long.
+ */
+static void compare_copies(struct fsck *f, const struct ka_super_report *rep)
+{
+	uint64_t low = ka_min(rep->copy_seq[0], rep->copy_seq[1]);
+	uint64_t high = ka_max(rep->copy_seq[0], rep->copy_seq[1]);
+
+	if (low == high)
+		return;
+	if (high - low > 1) {
+		fsck_found(f, FSCK_P_SUPER_STALE, "%" PRIu64 " and %" PRIu64, rep->copy_seq[0],
+			   rep->copy_seq[1]);
+		return;
+	}
+	fsck_say(f, "an update of the superblock was cut off between its copies");
+	f->store = f->mode != FSCK_NO;
+}
+
 int fsck_pass_super(struct fsck *f)
 {
 	struct ka_super *sb = &f->super;
@@ -43,10 +64,8 @@ int fsck_pass_super(struct fsck *f)
 		if (rep.copy_err[i])
 			fsck_found(f, FSCK_P_SUPER_COPY, "copy %d at 0x%" PRIx64 ": %s", i,
 				   sb->copy_addr[i], ka_strerror(rep.copy_err[i]));
-	/* What a cut between the two leaves; the next update evens it out. */
-	if (!rep.copy_err[0] && !rep.copy_err[1] && rep.copy_seq[0] != rep.copy_seq[1])
-		fsck_found(f, FSCK_P_SUPER_STALE, "%" PRIu64 " and %" PRIu64, rep.copy_seq[0],
-			   rep.copy_seq[1]);
+	if (!rep.copy_err[0] && !rep.copy_err[1])
+		compare_copies(f, &rep);
 	f->has_older = sb->ckpt[1].addr;
 	if (sb->flags & KA_SUPER_DAMAGED)
 		f->force = true; /* somebody saw damage: look at everything */

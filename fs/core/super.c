@@ -372,7 +372,8 @@ static void disarm(struct ka_region *rg, uint64_t addr)
 	uint64_t at = addr + offsetof(struct ka_super_disk, csum);
 
 	if (!ka_region_read(rg, addr, &disk, sizeof(disk)) &&
-	    ka_get64(disk.csum) == ka_csum(&disk, offsetof(struct ka_super_disk, csum)))
+	    (!disk.csum.v ||
+	     ka_get64(disk.csum) == ka_csum(&disk, offsetof(struct ka_super_disk, csum))))
 		return;
 	ka_region_write(rg, at, &none, sizeof(none));
 	ka_region_flush(rg, at, sizeof(none));

@@ -41,8 +41,8 @@ static int run_fsck(struct judge *j, json_object *report, FILE *out)
 }
 
 /*
- * Whether all that fsck had to say was about the copies of the superblock: one that
- * is torn or older is what a cut within their update leaves.
+ * Whether all that fsck had to say was about a copy of the superblock that is not whole:
+ * a torn one is what a cut within its update leaves.
  */
 static bool only_super(struct judge *j)
 {
@@ -57,11 +57,20 @@ static bool only_super(struct judge *j)
 	fclose(out);
 	for (i = 0; i < json_object_array_length(list); i++) {
 		json_object_object_get_ex(json_object_array_get_idx(list, i), "number", &number);
-		only &= json_object_get_int(number) == FSCK_P_SUPER_COPY ||
-			json_object_get_int(number) == FSCK_P_SUPER_STALE;
+		only &= json_object_get_int(number) == FSCK_P_SUPER_COPY;
 	}
 	json_object_put(report);
 	return only;
+}
+
+/* Whether one copy of the superblock is older: fsck takes that for a cut between them. */
+static bool copies_apart(struct judge *j)
+{
+	struct ka_super_report rep;
+	struct ka_super sb;
+
+	return !ka_super_read(j->m.rg, NULL, &rep, &sb) && !rep.copy_err[0] && !rep.copy_err[1] &&
+	       rep.copy_seq[0] != rep.copy_seq[1];
 }
 
 /* fsck -n -f finds nothing, and leaves everything as it is. */
@@ -70,8 +79,7 @@ static void check(struct judge *j)
 	size_t before = undo_mark(j->image);
 
 	j->fsck_status = run_fsck(j, NULL, NULL);
-	if (j->fsck_status == FSCK_ERRORS_LEFT)
-		j->v->super = only_super(j);
+	j->v->super = j->fsck_status == FSCK_ERRORS_LEFT ? only_super(j) : copies_apart(j);
 	if (!undo_untouched(j->image))
 		accuse(j, "fsck -n changed something");
 	undo_back(j->image, before);

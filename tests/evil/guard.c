@@ -69,9 +69,14 @@ static struct guard *to_guard(struct ka_region *rg)
 	return ka_container_of(rg, struct guard, rg);
 }
 
+/* A copy, or the checksum of one that is not right. */
 static bool is_super(const struct guard *g, uint64_t off, size_t len)
 {
-	return len == KA_SUPER_BYTES && (off == 0 || off == g->img->copy_addr[1]);
+	uint64_t csum = offsetof(struct ka_super_disk, csum);
+
+	return (len == KA_SUPER_BYTES && (off == 0 || off == g->img->copy_addr[1])) ||
+	       (len == sizeof(struct ka_le64) &&
+		(off == csum || off == g->img->copy_addr[1] + csum));
 }
 
 static void guard_write(struct ka_region *rg, uint64_t off, const void *src, size_t len)

@@ -321,6 +321,34 @@ static void test_no_room(void **unused)
 	memfs_release(&m);
 }
 
+/*
+ * A cut between the copies of the superblock leaves them one update apart, which is
+ * no error; more than that is one. Both come out alike.
+ */
+static void test_copies_apart(void **unused)
+{
+	struct ka_super_disk disk;
+	struct ka_super sb;
+	struct memfs m;
+	unsigned apart;
+
+	(void)unused;
+	for (apart = 1; apart <= 2; apart++) {
+		memfs_make(&m, BYTES);
+		memfs_close(&m);
+		assert_ok(ka_super_read(m.rg, NULL, NULL, &sb));
+		sb.seq -= apart;
+		ka_super_encode(&sb, 1, &disk);
+		memcpy(m.mem + sb.copy_addr[1], &disk, sizeof(disk));
+		assert_int_equal(check(&m, FSCK_NO), apart == 1 ? 0 : FSCK_ERRORS_LEFT);
+		assert_memory_equal(m.mem + sb.copy_addr[1], &disk, sizeof(disk));
+		assert_int_equal(check(&m, FSCK_PREEN), FSCK_CORRECTED);
+		assert_memory_not_equal(m.mem + sb.copy_addr[1], &disk, sizeof(disk));
+		assert_int_equal(check(&m, FSCK_NO), 0);
+		memfs_release(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_clones_without_end),
 		cmocka_unit_test(test_nothing_left),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_copies_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
