@@ -184,8 +184,7 @@ int fsck_pass_usage(struct fsck *f)
 		if (fsck_found(f, FSCK_P_USAGE, "segment %" PRIu64 ", %" PRIu64 " bytes", i,
 			       atomic_load(&seg->live)) &&
 		    seg->state == KA_SEG_FREE) {
-			seg->state = KA_SEG_FULL;
-			atomic_store(&seg->used, segs->bytes);
+			give_up_records(seg); /* nobody knows of any; its header may be anything */
 			segs->free--;
 		}
 	}
