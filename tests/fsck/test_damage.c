@@ -423,6 +423,16 @@ static void flip(uint64_t addr)
 	try_state();
 }
 
+/* What an overwrite changed: without the bytes at its ends that are as they were. */
+static struct sample_range changed(uint64_t from, uint64_t to)
+{
+	while (from < to && now.mem[from] == now.s->mem[from])
+		from++;
+	while (from < to && now.mem[to - 1] == now.s->mem[to - 1])
+		to--;
+	return (struct sample_range){from, to};
+}
+
 /* From 1 to 4096 bytes: noise, zeros, ones, or what lies elsewhere in the region. */
 static void overwrite(uint64_t number)
 {
@@ -454,8 +464,8 @@ static void overwrite(uint64_t number)
 		test_fill(&rng, now.mem + addr, len);
 		break;
 	}
-	now.hit = (struct sample_range){addr, addr + len};
-	if (memcmp(now.mem + addr, now.s->mem + addr, len) != 0)
+	now.hit = changed(addr, addr + len);
+	if (now.hit.from < now.hit.to)
 		try_state();
 }
 

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -375,7 +374,7 @@ static int run(double seconds, uint64_t seed)
 
 int main(int argc, char **argv)
 {
-	uint64_t seed;
+	uint64_t seed = 1;
 
 	if (argc == 3 && !strcmp(argv[1], "check")) {
 		if (chdir(argv[2]))
@@ -390,9 +389,5 @@ int main(int argc, char **argv)
 		die(argv[2]);
 	if (argc == 5)
 		seed = strtoull(argv[4], NULL, 0);
-	else if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
-		seed >>= 40;
-	else
-		die("getrandom");
 	return run(strtod(argv[3], NULL), seed);
 }

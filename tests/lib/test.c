@@ -24,6 +24,9 @@ void test_expect(int err, int want, const char *what, const char *file, int line
 	_fail(file, line);
 }
 
+/* The same for everybody, so that a run that passed passes again. */
+#define DEFAULT_SEED 0x6b656570616c6976
+
 /* Not getrandom: fixed.c answers that one. */
 static uint64_t random_seed(void)
 {
@@ -42,7 +45,10 @@ uint64_t test_seed(void)
 
 	if (known)
 		return seed;
-	seed = text ? strtoull(text, NULL, 0) : random_seed();
+	if (text && !strcmp(text, "random"))
+		seed = random_seed();
+	else
+		seed = text ? strtoull(text, NULL, 0) : DEFAULT_SEED;
 	known = true;
 	print_message("seed: KA_SEED=0x%" PRIx64 "\n", seed);
 	return seed;

@@ -25,8 +25,8 @@
 void test_expect(int err, int want, const char *what, const char *file, int line);
 
 /*
- * The seed of this run: KA_SEED of the environment, else a random one. It is
- * printed when it is first asked for.
+ * The seed of this run: KA_SEED of the environment, where "random" is one by
+ * chance; else always the same. It is printed when it is first asked for.
  */
 uint64_t test_seed(void);
 
