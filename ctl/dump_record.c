@@ -32,6 +32,8 @@ static void dump_write(struct emit *e, const struct ka_rec_disk *rec)
 		emit_bool(e, "kill_suid", true);
 	if (ka_get16(rec->flags) & KA_WRITE_KILL_SGID)
 		emit_bool(e, "kill_sgid", true);
+	if (ka_get16(rec->flags) & KA_WRITE_MOVED)
+		emit_bool(e, "moved", true);
 }
 
 static uint64_t count_xattrs(const uint8_t *p, size_t left)
@@ -162,6 +164,8 @@ static void dump_clone(struct emit *e, const struct ka_rec_disk *rec)
 	emit_u64(e, "len", ka_get64(c->len));
 	emit_u64(e, "from_ino", ka_get64(c->from_ino));
 	emit_u64(e, "from_off", ka_get64(c->from_off));
+	if (ka_get16(rec->flags) & KA_CLONE_MOVED)
+		emit_bool(e, "moved", true);
 }
 
 static void dump_ckpt(struct emit *e, const struct ka_rec_disk *rec)

@@ -59,7 +59,8 @@ int ka_apply_write(struct ka_fs *fs, struct ka_inode *inode, const struct ka_rec
 		inode->mode &= ~(uint32_t)S_ISUID;
 	if (flags & KA_WRITE_KILL_SGID)
 		inode->mode &= ~(uint32_t)S_ISGID;
-	touch(inode, &rec->h);
+	if (!(flags & KA_WRITE_MOVED))
+		touch(inode, &rec->h);
 	return 0;
 }
 
@@ -112,7 +113,8 @@ int ka_apply_clone(struct ka_fs *fs, struct ka_inode *from, struct ka_inode *to,
 	if (err)
 		return err;
 	to->size = ka_max(to->size, off + len);
-	touch(to, &rec->h);
+	if (!(ka_get16(rec->h.flags) & KA_CLONE_MOVED))
+		touch(to, &rec->h);
 	return 0;
 }
 

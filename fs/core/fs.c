@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "checkpoint.h"
+#include "keepalive/clean.h"
 #include "keepalive/err.h"
 #include "keepalive/ops.h"
 #include "keepalive/util.h"
@@ -68,6 +69,7 @@ void ka_fs_abandon(struct ka_fs *fs)
 	ka_log_release(&fs->log);
 	ka_segs_release(&fs->segs);
 	pthread_rwlock_destroy(&fs->op_lock);
+	pthread_mutex_destroy(&fs->clean_lock);
 	pthread_mutex_destroy(&fs->damages.lock);
 	free(fs->damages.list);
 	free(fs);
@@ -107,6 +109,7 @@ static struct ka_fs *new_fs(struct ka_region *rg, const struct ka_fs_opts *opts)
 	ka_fs_set_noatime(fs, opts->noatime);
 	ka_fs_set_nodiratime(fs, opts->nodiratime);
 	init_lock(&fs->op_lock);
+	pthread_mutex_init(&fs->clean_lock, NULL);
 	pthread_mutex_init(&fs->damages.lock, NULL);
 	ka_index_init(&fs->index, &fs->segs);
 	return fs;
@@ -489,7 +492,7 @@ int ka_fs_close(struct ka_fs *fs)
 
 void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 {
-	uint64_t usable;
+	uint64_t usable, gain;
 
 	pthread_rwlock_rdlock(&fs->op_lock);
 	*ret = (struct ka_fs_status){
@@ -499,12 +502,16 @@ void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 		.log_bytes = atomic_load(&fs->log.new_bytes),
 		.log_records = atomic_load(&fs->log.new_records),
 		.bad_bytes = ka_segs_bad_bytes(&fs->segs),
+		.cleaned_segments = atomic_load(&fs->cleaned_segments),
+		.moved_bytes = atomic_load(&fs->moved_bytes),
 		.rdonly = fs->rdonly,
 		.damaged = fs->damaged,
 	};
-	ret->avail_bytes = ka_segs_avail(&fs->segs, &ret->free_bytes);
+	gain = ka_clean_gain(fs);
+	ret->avail_bytes = ka_segs_avail(&fs->segs, &ret->free_bytes) + gain;
+	ret->free_bytes += gain;
 	usable = ka_min(fs->super.owned_bytes, fs->super.segments * fs->super.segment_bytes);
-	ret->used_bytes = usable - ret->free_bytes;
+	ret->used_bytes = usable - ka_min(ret->free_bytes, usable);
 	pthread_rwlock_unlock(&fs->op_lock);
 }
 

@@ -3,6 +3,7 @@
  * fs.h (private) - the mounted filesystem as the upper layers share it.
  *
  * Lock order, outermost first:
+ *   clean_lock   one step of the cleaner
  *   op_lock      read: one operation; write: a checkpoint, which needs quiet
  *   index.ns     names, the inode table
  *   inode.lock   several in the order of ino
@@ -72,6 +73,8 @@ struct ka_fs {
 	struct ka_index index;
 	struct ka_ckpt_segments ckpt[2]; /* of super.ckpt */
 	pthread_rwlock_t op_lock;
+	pthread_mutex_t clean_lock;			/* one cleaner at a time */
+	_Atomic uint64_t cleaned_segments, moved_bytes; /* since the mount */
 	_Atomic int failed; /* code that every operation answers; 0: none */
 	bool rdonly;
 	_Atomic bool sealed; /* changes under op_lock for writing */

@@ -57,7 +57,7 @@ void ka_log_init(struct ka_log *log, struct ka_region *rg, struct ka_segs *segs,
 		.piece_bytes = PIECE_BYTES,
 		.writers = affordable_writers(segs),
 	};
-	for (i = 0; i < log->writers; i++) {
+	for (i = 0; i < KA_ARRAY_SIZE(log->writer); i++) {
 		log->writer[i].id = i;
 		pthread_mutex_init(&log->writer[i].lock, NULL);
 	}
@@ -67,7 +67,9 @@ void ka_log_release(struct ka_log *log)
 {
 	uint32_t i;
 
-	for (i = 0; i < log->writers; i++)
+	if (!log->writers)
+		return;
+	for (i = 0; i < KA_ARRAY_SIZE(log->writer); i++)
 		pthread_mutex_destroy(&log->writer[i].lock);
 	log->writers = 0;
 }
@@ -75,9 +77,10 @@ void ka_log_release(struct ka_log *log)
 void ka_log_resume(struct ka_log *log, uint64_t index)
 {
 	struct ka_seg *seg = &log->segs->seg[index];
-	struct ka_writer *w = &log->writer[seg->writer % log->writers];
+	bool known = seg->writer < log->writers || seg->writer == KA_WRITER_CLEANER;
+	struct ka_writer *w = &log->writer[known ? seg->writer : 0];
 
-	if (seg->writer >= log->writers || w->segment) {
+	if (!known || w->segment) {
 		/*
 		 * Opened on a machine with more processors: full enough. The number that
 		 * this takes keeps it until a checkpoint no longer calls it open.
@@ -292,12 +295,31 @@ static int borrow_room(struct ka_log *log, size_t bytes, struct ka_slot *ret)
 	return -ENOSPC;
 }
 
+/* A segment of its own, or nothing: new data in between would spoil it. */
+static int begin_clean(struct ka_log *log, size_t bytes, struct ka_slot *ret)
+{
+	struct ka_writer *w = &log->writer[KA_WRITER_CLEANER];
+	int err = 0;
+
+	pthread_mutex_lock(&w->lock);
+	if (!w->segment || w->end - w->addr < bytes)
+		err = open_segment(log, w, KA_SPACE_CLEAN);
+	if (err)
+		pthread_mutex_unlock(&w->lock);
+	else
+		fill_slot(w, ret);
+	return err;
+}
+
 int ka_log_begin(struct ka_log *log, size_t bytes, enum ka_space_class cls, struct ka_slot *ret)
 {
-	struct ka_writer *w = lock_writer(log);
+	struct ka_writer *w;
 	int err = 0;
 
 	assert(bytes <= log->segs->bytes - sizeof(struct ka_segment_disk));
+	if (cls == KA_SPACE_CLEAN)
+		return begin_clean(log, bytes, ret);
+	w = lock_writer(log);
 	if (!w->segment || w->end - w->addr < bytes)
 		err = open_segment(log, w, cls);
 	if (!err) {
@@ -328,6 +350,8 @@ int ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *hea
 	w->addr += bytes;
 	log->segs->seg[w->segment].used += bytes;
 	log->segs->seg[w->segment].last_seq = w->last_seq;
+	if (w->id != KA_WRITER_CLEANER)
+		atomic_store(&log->segs->seg[w->segment].born, w->last_seq);
 	atomic_fetch_add(&log->new_bytes, bytes);
 	atomic_fetch_add(&log->new_records, 1);
 	pthread_mutex_unlock(&w->lock);

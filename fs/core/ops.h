@@ -14,6 +14,9 @@
  */
 int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg);
 
+/* The same, once. */
+int ka_op_once(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg);
+
 /*
  * Puts a record without payload into the log and applies it. When this fails
  * with -ENOSPC, -KA_ERR_NEED_CKPT or -KA_ERR_STORE nothing has happened.
@@ -22,6 +25,19 @@ int ka_op_commit(struct ka_fs *fs, struct ka_rec_disk *head, enum ka_space_class
 
 /* A failed apply of a record that is in the log: stops the filesystem. */
 int ka_op_applied(struct ka_fs *fs, int err);
+
+/* The head of a WRITE record, with room for the checksums of any payload. */
+union ka_write_head {
+	struct ka_rec_write_disk rec;
+	uint8_t bytes[sizeof(struct ka_rec_write_disk) + 8 * (KA_PAYLOAD_MAX / KA_PIECE_MIN)];
+};
+
+/* Its bytes for so much payload; and the payload, at most want, that fits into room with it. */
+size_t ka_write_head_bytes(const struct ka_log *log, size_t payload);
+size_t ka_write_fit(const struct ka_log *log, size_t want, uint64_t room);
+
+void ka_write_head_init(union ka_write_head *head, const struct ka_log *log, ka_ino_t ino,
+			uint64_t off, size_t payload, unsigned flags);
 
 /* Locks for writing, in the order of ino; NULL and doubles are left out. */
 struct ka_lockset {

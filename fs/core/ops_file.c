@@ -14,6 +14,7 @@
 
 #include "apply.h"
 #include "checkpoint.h"
+#include "keepalive/clean.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 
@@ -92,49 +93,52 @@ static unsigned kill_flags(const struct ka_inode *inode, bool kill)
 	return flags;
 }
 
-static size_t write_head_bytes(const struct ka_log *log, size_t payload)
+size_t ka_write_head_bytes(const struct ka_log *log, size_t payload)
 {
 	size_t pieces = (payload + log->piece_bytes - 1) / log->piece_bytes;
 
 	return sizeof(struct ka_rec_write_disk) + 8 * pieces;
 }
 
-/* Payload that fits into room bytes together with its head. */
-static size_t fitting_payload(const struct ka_log *log, size_t want, uint64_t room)
+size_t ka_write_fit(const struct ka_log *log, size_t want, uint64_t room)
 {
-	size_t head = write_head_bytes(log, want);
+	size_t head = ka_write_head_bytes(log, want);
 
 	if (ka_align_up(head + want, KA_RECORD_ALIGN) <= room)
 		return want;
 	return ka_align_down(room, KA_RECORD_ALIGN) - head;
 }
 
+void ka_write_head_init(union ka_write_head *head, const struct ka_log *log, ka_ino_t ino,
+			uint64_t off, size_t payload, unsigned flags)
+{
+	head->rec.ino = ka_put64(ino);
+	head->rec.off = ka_put64(off);
+	head->rec.payload.bytes = ka_put32((uint32_t)payload);
+	head->rec.payload.piece_bytes = ka_put32(log->piece_bytes);
+	ka_record_init(&head->rec.h, KA_REC_WRITE, flags, ka_write_head_bytes(log, payload),
+		       payload, ka_now_ns());
+}
+
 /* Appends one record with the next part of the data, and applies it. */
 static int write_record(struct ka_fs *fs, struct write_args *a, enum ka_space_class cls)
 {
-	union {
-		struct ka_rec_write_disk rec;
-		uint8_t bytes[sizeof(struct ka_rec_write_disk) +
-			      8 * (KA_PAYLOAD_MAX / KA_PIECE_MIN)];
-	} head;
+	union ka_write_head head;
 	size_t want = ka_min(a->len - a->done, KA_PAYLOAD_MAX), least = ka_min(want, SPLIT_MIN);
 	struct ka_log *log = &fs->log;
 	struct ka_slot slot;
 	uint64_t addr;
 	int err;
 
-	err = ka_log_begin(log, ka_align_up(write_head_bytes(log, want) + least, KA_RECORD_ALIGN),
+	err = ka_log_begin(log,
+			   ka_align_up(ka_write_head_bytes(log, want) + least, KA_RECORD_ALIGN),
 			   cls, &slot);
 	if (err)
 		return err;
-	want = fitting_payload(log, want, slot.room);
+	want = ka_write_fit(log, want, slot.room);
 	addr = slot.addr;
-	head.rec.ino = ka_put64(a->inode->ino);
-	head.rec.off = ka_put64(a->off + a->done);
-	head.rec.payload.bytes = ka_put32((uint32_t)want);
-	head.rec.payload.piece_bytes = ka_put32(log->piece_bytes);
-	ka_record_init(&head.rec.h, KA_REC_WRITE, kill_flags(a->inode, a->kill),
-		       write_head_bytes(log, want), want, ka_now_ns());
+	ka_write_head_init(&head, log, a->inode->ino, a->off + a->done, want,
+			   kill_flags(a->inode, a->kill));
 	err = ka_log_put(log, &slot, &head.rec.h, a->buf + a->done);
 	err = err ?: ka_op_applied(fs, ka_apply_write(fs, a->inode, &head.rec, addr));
 	if (!err)
@@ -224,6 +228,19 @@ static uint64_t range_growth(const struct ka_inode *inode, uint64_t off, uint64_
 	return KA_CKPT_EXTENT * (ka_extents_count(&inode->extents, off, len) + 2);
 }
 
+/* Bytes that it has to promise. */
+static uint64_t space_needed(const struct space_args *a)
+{
+	switch (a->what) {
+	case KA_SPACE_ALLOC:
+		return ka_extents_holes(&a->inode->extents, a->off, a->len);
+	case KA_SPACE_ZERO:
+		return a->len;
+	default:
+		return 0;
+	}
+}
+
 static int do_fallocate(struct ka_fs *fs, void *arg)
 {
 	const struct space_args *a = arg;
@@ -231,7 +248,7 @@ static int do_fallocate(struct ka_fs *fs, void *arg)
 	struct ka_inode *inode = a->inode;
 	enum ka_space_class cls = KA_SPACE_DELETE;
 	struct ka_slot slot;
-	uint64_t need, free_bytes;
+	uint64_t free_bytes;
 	int err;
 
 	pthread_rwlock_wrlock(&inode->lock);
@@ -239,12 +256,8 @@ static int do_fallocate(struct ka_fs *fs, void *arg)
 		cls = KA_SPACE_NORMAL;
 	/* First, as it counts what was promised before. */
 	err = ka_ckpt_room(fs, range_growth(inode, a->off, a->len), cls);
-	if (!err && a->what != KA_SPACE_PUNCH) {
-		need = a->what == KA_SPACE_ZERO ? a->len
-						: ka_extents_holes(&inode->extents, a->off, a->len);
-		if (need > ka_segs_avail(&fs->segs, &free_bytes))
-			err = -ENOSPC;
-	}
+	if (!err && space_needed(a) > ka_segs_avail(&fs->segs, &free_bytes))
+		err = -ENOSPC;
 	if (!err) {
 		rec.ino = ka_put64(inode->ino);
 		rec.off = ka_put64(a->off);
@@ -262,6 +275,18 @@ static int do_fallocate(struct ka_fs *fs, void *arg)
 	return err;
 }
 
+/* Whether cleaning could make room for it; to find that out by cleaning takes long. */
+static int check_promise(struct ka_fs *fs, void *arg)
+{
+	const struct space_args *a = arg;
+	uint64_t need, free_bytes;
+
+	pthread_rwlock_rdlock(&a->inode->lock);
+	need = space_needed(a);
+	pthread_rwlock_unlock(&a->inode->lock);
+	return need > ka_segs_avail(&fs->segs, &free_bytes) + ka_clean_gain(fs) ? -ENOSPC : 0;
+}
+
 int ka_fallocate(struct ka_fs *fs, struct ka_file *file, int mode, uint64_t off, uint64_t len)
 {
 	struct space_args a = {
@@ -270,6 +295,7 @@ int ka_fallocate(struct ka_fs *fs, struct ka_file *file, int mode, uint64_t off,
 		.off = off,
 		.len = len,
 	};
+	int err;
 
 	if (!len)
 		return -EINVAL;
@@ -290,7 +316,8 @@ int ka_fallocate(struct ka_fs *fs, struct ka_file *file, int mode, uint64_t off,
 	default:
 		return -EOPNOTSUPP;
 	}
-	return ka_op_run(fs, true, do_fallocate, &a);
+	err = ka_op_once(fs, true, check_promise, &a);
+	return err ?: ka_op_run(fs, true, do_fallocate, &a);
 }
 
 struct seek_args {

@@ -51,8 +51,10 @@ static int verify_piece(struct ka_fs *fs, const struct ka_payload_disk *pl, uint
 	uint64_t at = start + (uint64_t)i * ka_get32(pl->piece_bytes);
 	uint32_t len = ka_payload_piece_len(pl, i);
 
-	if (ka_csum(ka_region_at(fs->rg, at, len), len) != ka_get64(ka_payload_csums(pl)[i]))
+	if (ka_csum(ka_region_at(fs->rg, at, len), len) != ka_get64(ka_payload_csums(pl)[i])) {
+		ka_segs_clear_verified(&fs->segs, at); /* it was right once */
 		return -KA_ERR_PAYLOAD_CSUM;
+	}
 	ka_segs_set_verified(&fs->segs, at);
 	return 0;
 }

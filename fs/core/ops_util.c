@@ -6,6 +6,7 @@
 
 #include "apply.h"
 #include "checkpoint.h"
+#include "keepalive/clean.h"
 #include "keepalive/err.h"
 
 /*
@@ -17,28 +18,58 @@
 /* What a record may add to a checkpoint beside its own strings. */
 #define RECORD_GROWTH 128
 
+int ka_op_once(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg)
+{
+	int err = atomic_load(&fs->failed);
+
+	if (err)
+		return err;
+	pthread_rwlock_rdlock(&fs->op_lock);
+	/* Under the lock: what was let in before a seal is behind it. */
+	err = modify && ka_fs_is_rdonly(fs) ? -EROFS : fn(fs, arg);
+	pthread_rwlock_unlock(&fs->op_lock);
+	return err;
+}
+
+/* Makes room for what failed with err. freed: segs.freed before it. 0: worth another try. */
+static int make_room(struct ka_fs *fs, int err, uint64_t freed)
+{
+	struct ka_clean_stats stats = {0};
+
+	if (err == -KA_ERR_NEED_CKPT)
+		return ka_fs_checkpoint(fs);
+	err = ka_clean_step(fs, KA_CLEAN_GREEDY, &stats);
+	if (err != -ENOSPC)
+		return err;
+	/* Somebody else may have emptied segments meanwhile. */
+	if (atomic_load(&fs->segs.freed) != freed)
+		return 0;
+	return ka_segs_ckpt_helps(&fs->segs) ? ka_fs_checkpoint(fs) : -ENOSPC;
+}
+
 int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg)
 {
-	int err, tries;
+	unsigned checkpoints = 0, stores = 0;
+	uint64_t cleanings = 0, freed;
+	int err, room;
 
-	for (tries = 0; tries < TRIES; tries++) {
-		err = atomic_load(&fs->failed);
-		if (err)
-			return err;
-		pthread_rwlock_rdlock(&fs->op_lock);
-		/* Under the lock: what was let in before a seal is behind it. */
-		err = modify && ka_fs_is_rdonly(fs) ? -EROFS : fn(fs, arg);
-		pthread_rwlock_unlock(&fs->op_lock);
-		if (err == -KA_ERR_NEED_CKPT) {
-			err = ka_fs_checkpoint(fs);
-			if (err)
+	for (;;) {
+		freed = atomic_load(&fs->segs.freed);
+		err = ka_op_once(fs, modify, fn, arg);
+		if (err == -KA_ERR_STORE) {
+			if (++stores == TRIES)
 				return err;
-			err = -ENOSPC;
-		} else if (err != -KA_ERR_STORE) {
-			return err;
+			continue;
 		}
+		if (!modify || (err != -KA_ERR_NEED_CKPT && err != -ENOSPC))
+			return err;
+		/* Others may take each time what was made free: they get on, so give up. */
+		if (err == -ENOSPC ? ++cleanings > fs->segs.count : ++checkpoints == TRIES)
+			return -ENOSPC;
+		room = make_room(fs, err, freed);
+		if (room)
+			return err == -ENOSPC ? -ENOSPC : room;
 	}
-	return err;
 }
 
 int ka_op_applied(struct ka_fs *fs, int err)

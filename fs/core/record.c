@@ -118,10 +118,11 @@ static bool payload_ok(const struct ka_rec_disk *rec, size_t fixed,
 static bool write_ok(const struct ka_rec_disk *rec)
 {
 	const struct ka_rec_write_disk *w = (const void *)rec;
+	uint32_t flags = ka_get16(rec->flags);
 
 	return payload_ok(rec, sizeof(*w), &w->payload, KA_PAYLOAD_MAX) && number_ok(w->ino) &&
 	       range_ok(ka_get64(w->off), ka_get32(w->payload.bytes)) &&
-	       !(ka_get16(rec->flags) & ~(KA_WRITE_KILL_SUID | KA_WRITE_KILL_SGID));
+	       (flags == KA_WRITE_MOVED || !(flags & ~(KA_WRITE_KILL_SUID | KA_WRITE_KILL_SGID)));
 }
 
 static bool xattrs_ok(const uint8_t *p, size_t left)
@@ -224,7 +225,7 @@ static bool clone_ok(const struct ka_rec_disk *rec)
 
 	return tail_ok(rec, sizeof(*c), 0) && number_ok(c->ino) && number_ok(c->from_ino) &&
 	       range_ok(ka_get64(c->off), len) && range_ok(ka_get64(c->from_off), len) &&
-	       !ka_get16(rec->flags);
+	       !(ka_get16(rec->flags) & ~KA_CLONE_MOVED);
 }
 
 static bool ckpt_ok(const struct ka_rec_disk *rec)

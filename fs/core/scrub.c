@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * scrub.c - verifies what lies in the region; see keepalive/scrub.h.
- *
- * Files go by their inode numbers, some thousands of which are looked up at a
- * time: the table is not sorted, and to go through all of it for each file would be
- * quadratic.
- */
+/* scrub.c - verifies what lies in the region; see keepalive/scrub.h. */
 #include "keepalive/scrub.h"
 
 #include <errno.h>
@@ -13,11 +7,10 @@
 
 #include "checkpoint.h"
 #include "damage.h"
+#include "inos.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 #include "ops.h"
-
-#define BATCH 8192
 
 /* ---- superblock, checkpoints ----------------------------------------------- */
 
@@ -84,76 +77,6 @@ static int check_structures(struct ka_fs *fs, uint64_t *at, struct ka_damage *re
 
 /* ---- files ------------------------------------------------------------------- */
 
-/* The lowest inode numbers from first on, as a heap with the highest on top. */
-struct batch {
-	uint64_t first;
-	uint64_t *ino;
-	size_t count;
-};
-
-static void sift_down(struct batch *b)
-{
-	size_t at = 0, child;
-	uint64_t v = b->ino[0];
-
-	while ((child = 2 * at + 1) < b->count) {
-		if (child + 1 < b->count && b->ino[child + 1] > b->ino[child])
-			child++;
-		if (b->ino[child] <= v)
-			break;
-		b->ino[at] = b->ino[child];
-		at = child;
-	}
-	b->ino[at] = v;
-}
-
-static void sift_up(struct batch *b)
-{
-	size_t at = b->count - 1;
-	uint64_t v = b->ino[at];
-
-	for (; at && b->ino[(at - 1) / 2] < v; at = (at - 1) / 2)
-		b->ino[at] = b->ino[(at - 1) / 2];
-	b->ino[at] = v;
-}
-
-static void visit(struct ka_hnode *node, void *ctx)
-{
-	const struct ka_inode *inode = ka_container_of(node, struct ka_inode, node);
-	struct batch *b = ctx;
-
-	if (!S_ISREG(inode->mode) || inode->ino < b->first)
-		return;
-	if (b->count < BATCH) {
-		b->ino[b->count++] = inode->ino;
-		sift_up(b);
-	} else if (inode->ino < b->ino[0]) {
-		b->ino[0] = inode->ino;
-		sift_down(b);
-	}
-}
-
-static int by_number(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static int fill_batch(struct ka_fs *fs, struct batch *b)
-{
-	b->ino = malloc(BATCH * sizeof(*b->ino));
-	if (!b->ino)
-		return -ENOMEM;
-	pthread_rwlock_rdlock(&fs->op_lock);
-	pthread_rwlock_rdlock(&fs->index.ns);
-	ka_htab_visit(&fs->index.inodes, visit, b);
-	pthread_rwlock_unlock(&fs->index.ns);
-	pthread_rwlock_unlock(&fs->op_lock);
-	qsort(b->ino, b->count, sizeof(*b->ino), by_number);
-	return 0;
-}
-
 /*
  * Verifies one file from s->off on, piece by piece so that damage is named
  * exactly, and stops behind a damaged range or when the budget is used up.
@@ -211,21 +134,23 @@ static void check_file(struct ka_fs *fs, struct ka_scrub *s, uint64_t budget)
 
 static int check_files(struct ka_fs *fs, struct ka_scrub *s, uint64_t budget)
 {
-	struct batch b = {.first = s->ino};
-	size_t i;
+	ka_ino_t *ino;
+	size_t i, count;
 	int err;
 
-	err = fill_batch(fs, &b);
-	for (i = 0; !err && i < b.count && s->bytes < budget && !s->is_damaged; i++) {
-		if (s->ino != b.ino[i]) {
-			s->ino = b.ino[i];
+	err = ka_inos_from(fs, s->ino, &ino, &count);
+	if (err)
+		return err;
+	for (i = 0; i < count && s->bytes < budget && !s->is_damaged; i++) {
+		if (s->ino != ino[i]) {
+			s->ino = ino[i];
 			s->off = 0;
 		}
 		check_file(fs, s, budget);
 	}
-	s->finished = !err && !b.count;
-	free(b.ino);
-	return err;
+	s->finished = !count;
+	free(ino);
+	return 0;
 }
 
 int ka_scrub_step(struct ka_fs *fs, struct ka_scrub *s, uint64_t budget)

@@ -13,7 +13,9 @@
 
 /* Segments that only deletes may take, beside those kept for a checkpoint. */
 #define DELETE_RESERVE 3
-#define VERIFY_SHIFT   6 /* bytes of region for one bit, log2 */
+/* Those of them that the cleaner may fill before it has emptied as many. */
+#define CLEAN_RESERVE 2
+#define VERIFY_SHIFT  6 /* bytes of region for one bit, log2 */
 
 static size_t bitmap_bytes(const struct ka_segs *segs)
 {
@@ -65,14 +67,20 @@ static void make_free(struct ka_segs *segs, uint64_t index)
 	}
 	segs->seg[index].state = KA_SEG_FREE;
 	segs->free++;
+	atomic_fetch_add(&segs->freed, 1);
 	if (index < segs->hint)
 		segs->hint = index;
 }
 
-static bool is_dead(const struct ka_segs *segs, const struct ka_seg *seg)
+static bool is_dead(const struct ka_seg *seg)
 {
-	return seg->state == KA_SEG_FULL && !atomic_load(&seg->live) &&
-	       seg->last_seq <= segs->floor_seq;
+	return seg->state == KA_SEG_FULL && !atomic_load(&seg->live) && !seg->held;
+}
+
+/* Neither its data nor, for replay, its records are of any use. */
+static bool is_unused(const struct ka_segs *segs, const struct ka_seg *seg)
+{
+	return is_dead(seg) && seg->last_seq <= segs->floor_seq;
 }
 
 /*
@@ -86,25 +94,40 @@ static bool checkpoint_helps(const struct ka_segs *segs, enum ka_space_class cls
 	uint64_t least = cls == KA_SPACE_DELETE ? 1 : ka_max(1, atomic_load(&segs->ckpt_cost));
 
 	for (i = 1; i < segs->count && gain < least; i++)
-		if (segs->seg[i].state == KA_SEG_FULL && !atomic_load(&segs->seg[i].live) &&
+		if (is_dead(&segs->seg[i]) && segs->seg[i].last_seq > segs->floor_seq &&
 		    !atomic_load(&segs->seg[i].bad))
 			gain++;
 	return gain >= least;
 }
 
+bool ka_segs_ckpt_helps(struct ka_segs *segs)
+{
+	bool helps;
+
+	pthread_mutex_lock(&segs->lock);
+	helps = checkpoint_helps(segs, KA_SPACE_DELETE);
+	pthread_mutex_unlock(&segs->lock);
+	return helps;
+}
+
 static uint64_t kept_back(const struct ka_segs *segs, enum ka_space_class cls)
 {
+	uint64_t ckpt = atomic_load(&segs->ckpt_need);
+	uint64_t promised = atomic_load(&segs->prealloc_need);
+
 	switch (cls) {
 	case KA_SPACE_CKPT:
 		return 0;
 	case KA_SPACE_DELETE:
-		return atomic_load(&segs->ckpt_need);
-	case KA_SPACE_PREALLOC:
-		return atomic_load(&segs->ckpt_need) + DELETE_RESERVE;
+		return ckpt;
+	case KA_SPACE_PREALLOC: /* the cleaner may have taken its part just then */
+		return ckpt + DELETE_RESERVE - CLEAN_RESERVE;
+	case KA_SPACE_CLEAN:
+		return ckpt + DELETE_RESERVE - CLEAN_RESERVE + promised;
 	case KA_SPACE_NORMAL:
 		break;
 	}
-	return atomic_load(&segs->ckpt_need) + DELETE_RESERVE + atomic_load(&segs->prealloc_need);
+	return ckpt + DELETE_RESERVE + promised;
 }
 
 static void forget_verified(struct ka_segs *segs, uint64_t index)
@@ -132,6 +155,9 @@ int ka_segs_alloc(struct ka_segs *segs, enum ka_space_class cls, enum ka_seg_sta
 	segs->seg[i].gen = gen;
 	segs->seg[i].used = 0;
 	segs->seg[i].last_seq = 0;
+	segs->seg[i].born = 0;
+	atomic_store(&segs->seg[i].stuck, false);
+	atomic_store(&segs->seg[i].dense, 0);
 	segs->free--;
 	segs->hint = i + 1;
 	*ret_index = i;
@@ -148,7 +174,27 @@ void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t
 	seg->state = KA_SEG_FULL;
 	seg->used = used;
 	seg->last_seq = last_seq;
-	if (is_dead(segs, seg))
+	if (is_unused(segs, seg))
+		make_free(segs, index);
+	pthread_mutex_unlock(&segs->lock);
+}
+
+bool ka_segs_hold(struct ka_segs *segs, uint64_t index)
+{
+	bool full;
+
+	pthread_mutex_lock(&segs->lock);
+	full = segs->seg[index].state == KA_SEG_FULL;
+	segs->seg[index].held = full;
+	pthread_mutex_unlock(&segs->lock);
+	return full;
+}
+
+void ka_segs_unhold(struct ka_segs *segs, uint64_t index)
+{
+	pthread_mutex_lock(&segs->lock);
+	segs->seg[index].held = false;
+	if (is_unused(segs, &segs->seg[index]))
 		make_free(segs, index);
 	pthread_mutex_unlock(&segs->lock);
 }
@@ -187,7 +233,10 @@ uint64_t ka_segs_bad_bytes(struct ka_segs *segs)
 
 void ka_segs_live(struct ka_segs *segs, uint64_t addr, uint64_t len)
 {
-	atomic_fetch_add(&segs->seg[ka_segs_index(segs, addr)].live, len);
+	struct ka_seg *seg = &segs->seg[ka_segs_index(segs, addr)];
+
+	atomic_fetch_add(&seg->extents, 1);
+	atomic_fetch_add(&seg->live, len);
 }
 
 void ka_segs_dead(struct ka_segs *segs, uint64_t addr, uint64_t len)
@@ -195,10 +244,11 @@ void ka_segs_dead(struct ka_segs *segs, uint64_t addr, uint64_t len)
 	uint64_t index = ka_segs_index(segs, addr);
 	struct ka_seg *seg = &segs->seg[index];
 
+	atomic_fetch_sub(&seg->extents, 1);
 	if (atomic_fetch_sub(&seg->live, len) != len)
 		return;
 	pthread_mutex_lock(&segs->lock);
-	if (is_dead(segs, seg))
+	if (is_unused(segs, seg))
 		make_free(segs, index);
 	pthread_mutex_unlock(&segs->lock);
 }
@@ -210,7 +260,7 @@ void ka_segs_covered(struct ka_segs *segs, uint64_t floor_seq)
 	pthread_mutex_lock(&segs->lock);
 	segs->floor_seq = floor_seq;
 	for (i = 1; i < segs->count; i++)
-		if (is_dead(segs, &segs->seg[i]))
+		if (is_unused(segs, &segs->seg[i]))
 			make_free(segs, i);
 	pthread_mutex_unlock(&segs->lock);
 }
@@ -235,6 +285,13 @@ uint64_t ka_segs_avail(struct ka_segs *segs, uint64_t *ret_free_bytes)
 	*ret_free_bytes = unused;
 	kept *= segs->bytes;
 	return unused > kept ? unused - kept : 0;
+}
+
+uint64_t ka_segs_takeable(struct ka_segs *segs, enum ka_space_class cls)
+{
+	uint64_t free = atomic_load(&segs->free), kept = kept_back(segs, cls);
+
+	return free - ka_min(free, kept);
 }
 
 int ka_segs_check(struct ka_segs *segs, enum ka_space_class cls)
@@ -265,4 +322,10 @@ void ka_segs_set_verified(struct ka_segs *segs, uint64_t piece_addr)
 {
 	atomic_fetch_or_explicit(&segs->verified[(piece_addr >> VERIFY_SHIFT) / 8],
 				 verify_mask(piece_addr), memory_order_relaxed);
+}
+
+void ka_segs_clear_verified(struct ka_segs *segs, uint64_t piece_addr)
+{
+	atomic_fetch_and_explicit(&segs->verified[(piece_addr >> VERIFY_SHIFT) / 8],
+				  (uint8_t)~verify_mask(piece_addr), memory_order_relaxed);
 }

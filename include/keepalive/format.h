@@ -215,6 +215,7 @@ KA_ASSERT_SIZE(struct ka_payload_disk, 8);
 
 #define KA_WRITE_KILL_SUID 1u /* flags: the write took these mode bits away */
 #define KA_WRITE_KILL_SGID 2u
+#define KA_WRITE_MOVED	   4u /* flags: the same bytes at another place */
 
 struct ka_rec_write_disk {
 	struct ka_rec_disk h;
@@ -333,6 +334,8 @@ struct ka_rec_space_disk {
 	struct ka_le32 rsv;
 };
 KA_ASSERT_SIZE(struct ka_rec_space_disk, 80);
+
+#define KA_CLONE_MOVED 1u /* flags: what the range has already, at another place */
 
 struct ka_rec_clone_disk {
 	struct ka_rec_disk h;

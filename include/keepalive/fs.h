@@ -104,8 +104,10 @@ struct ka_fs_status {
 	uint64_t extents;
 	uint64_t log_bytes; /* since the last checkpoint */
 	uint64_t log_records;
-	uint64_t bad_bytes; /* of segments with memory errors, which are not used any more */
-	bool rdonly;	    /* opened so, or damaged; not: sealed, which super.state tells */
+	uint64_t bad_bytes;	   /* of segments with memory errors, which are not used any more */
+	uint64_t cleaned_segments; /* that the cleaner emptied since the mount */
+	uint64_t moved_bytes;	   /* which took it so much moving */
+	bool rdonly;		   /* opened so, or damaged; not: sealed, which super.state tells */
 	bool damaged;
 };
 

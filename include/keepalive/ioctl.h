@@ -27,6 +27,8 @@ struct ka_ioc_status {
 	uint64_t log_records;
 	uint64_t io_errors;		   /* reads that failed verification since the mount */
 	uint64_t bad_bytes;		   /* of segments with memory errors */
+	uint64_t cleaned_segments;	   /* that the cleaner emptied since the mount */
+	uint64_t moved_bytes;		   /* which took it so much moving */
 	char region_path[KA_IOC_PATH_MAX]; /* absolute */
 	uint8_t super[4096];		   /* struct ka_super_disk as on media */
 };
@@ -85,5 +87,18 @@ struct ka_ioc_scrub {
 };
 
 #define KA_IOC_SCRUB _IOWR('K', 0x51, struct ka_ioc_scrub)
+
+/* One step of cleaning everything; clean.h. */
+struct ka_ioc_clean {
+	uint64_t ino; /* in, out: where to go on; zeros to begin with */
+	uint32_t emptied;
+	uint32_t finished;
+	uint64_t moved_bytes; /* out: of this step */
+	uint64_t segments;
+	uint64_t stuck;
+	uint64_t gain_bytes; /* dead space that is left to make free, about */
+};
+
+#define KA_IOC_CLEAN _IOWR('K', 0x52, struct ka_ioc_clean)
 
 #endif

@@ -24,7 +24,8 @@
 #include "keepalive/region.h"
 #include "keepalive/segment.h"
 
-#define KA_WRITERS_MAX 8
+#define KA_WRITERS_MAX	  8
+#define KA_WRITER_CLEANER KA_WRITERS_MAX /* for what the cleaner moves: it lives longer */
 
 struct ka_writer {
 	pthread_mutex_t lock;
@@ -48,8 +49,8 @@ struct ka_log {
 	_Atomic uint64_t new_records;
 	/* a segment could not be ended as it should: only a checkpoint makes that good */
 	_Atomic bool wants_ckpt;
-	uint32_t writers;
-	struct ka_writer writer[KA_WRITERS_MAX];
+	uint32_t writers; /* for operations */
+	struct ka_writer writer[KA_WRITERS_MAX + 1];
 };
 
 /* A place for one record. */

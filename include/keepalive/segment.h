@@ -35,20 +35,26 @@ enum ka_seg_state {
 };
 
 struct ka_seg {
-	_Atomic uint64_t live; /* bytes that extents point at, each time counted */
+	_Atomic uint64_t live;	  /* bytes that extents point at, each time counted */
+	_Atomic uint32_t extents; /* those */
 	enum ka_seg_state state;
 	_Atomic uint32_t used;	   /* bytes from its start; meaningful while open or full */
 	uint32_t writer;	   /* while open */
+	bool held;		   /* its bytes are being read: not free yet */
 	bool prepared;		   /* its memory was prepared since the mount */
 	_Atomic bool bad;	   /* a memory error was met in it */
+	_Atomic bool stuck;	   /* something in it cannot be moved */
+	_Atomic uint32_t dense;	   /* live bytes with which moving it did not pay; 0: not tried */
 	uint64_t gen;		   /* of its present use */
 	_Atomic uint64_t last_seq; /* the newest record in it */
+	_Atomic uint64_t born;	   /* the newest that wrote data rather than moved it */
 };
 
 /* Who asks for a segment: how deep into the reserve it may go. */
 enum ka_space_class {
 	KA_SPACE_NORMAL,
 	KA_SPACE_PREALLOC, /* what fallocate kept room for */
+	KA_SPACE_CLEAN,	   /* what moves data together */
 	KA_SPACE_DELETE,   /* what gives space back */
 	KA_SPACE_CKPT,
 };
@@ -56,10 +62,11 @@ enum ka_space_class {
 struct ka_segs {
 	pthread_mutex_t lock;
 	struct ka_seg *seg;
-	uint64_t count;	       /* segments in the capacity */
-	uint32_t bytes;	       /* of one */
-	_Atomic uint64_t free; /* in state free */
-	uint64_t hint;	       /* no free one below it */
+	uint64_t count;		/* segments in the capacity */
+	uint32_t bytes;		/* of one */
+	_Atomic uint64_t free;	/* in state free */
+	_Atomic uint64_t freed; /* how often one became free */
+	uint64_t hint;		/* no free one below it */
 	/* free segments that have to stay for checkpoints; the owner keeps it up to date */
 	_Atomic uint64_t ckpt_need;
 	_Atomic uint64_t ckpt_cost;	/* segments that the next one will take */
@@ -91,19 +98,32 @@ int ka_segs_alloc(struct ka_segs *segs, enum ka_space_class cls, enum ka_seg_sta
  */
 int ka_segs_check(struct ka_segs *segs, enum ka_space_class cls);
 
+/* Whether a checkpoint now would free anything. */
+bool ka_segs_ckpt_helps(struct ka_segs *segs);
+
 /* An open segment is done. */
 void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t last_seq);
 
 /* A memory error was met there: not to be used again. Tells whether that is news. */
 bool ka_segs_set_bad(struct ka_segs *segs, uint64_t index);
 
+/* Segments that an operation of this class can still take. */
+uint64_t ka_segs_takeable(struct ka_segs *segs, enum ka_space_class cls);
+
 /* Bytes of segments that are bad, those with live data in them too. */
 uint64_t ka_segs_bad_bytes(struct ka_segs *segs);
+
+/*
+ * Keeps a full segment from becoming free, so that its bytes stay, and lets go again.
+ * False: it is not full.
+ */
+bool ka_segs_hold(struct ka_segs *segs, uint64_t index);
+void ka_segs_unhold(struct ka_segs *segs, uint64_t index);
 
 /* Back to free, whatever it was; or out of use, where it is bad. */
 void ka_segs_free(struct ka_segs *segs, uint64_t index);
 
-/* [addr, addr + len) came to life, or died. It lies within one segment. */
+/* An extent, [addr, addr + len), came to life, or died. It lies within one segment. */
 void ka_segs_live(struct ka_segs *segs, uint64_t addr, uint64_t len);
 void ka_segs_dead(struct ka_segs *segs, uint64_t addr, uint64_t len);
 
@@ -115,5 +135,6 @@ uint64_t ka_segs_avail(struct ka_segs *segs, uint64_t *ret_free_bytes);
 
 bool ka_segs_is_verified(const struct ka_segs *segs, uint64_t piece_addr);
 void ka_segs_set_verified(struct ka_segs *segs, uint64_t piece_addr);
+void ka_segs_clear_verified(struct ka_segs *segs, uint64_t piece_addr);
 
 #endif

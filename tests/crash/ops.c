@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "fsck.h"
+#include "keepalive/clean.h"
 #include "workload.h"
 
 /* ---- paths ------------------------------------------------------------ */
@@ -295,6 +296,18 @@ static int run_checkpoint(struct memfs *m, const struct op *op)
 	return ka_fs_checkpoint(m->fs);
 }
 
+/* Moves what lives in segments with holes, also what is shared, and joins pieces. */
+static int run_clean(struct memfs *m, const struct op *op)
+{
+	struct ka_clean_all all = {0};
+	int err = 0;
+
+	(void)op;
+	while (!err && !all.finished)
+		err = ka_clean_all_step(m->fs, &all);
+	return err;
+}
+
 static int run_remount(struct memfs *m, const struct op *op)
 {
 	(void)op;
@@ -401,6 +414,7 @@ const struct op ops[] = {
 	{"access-acl", run_acl, "a", "system.posix_acl_access"},
 	{"atime", run_read, "a"},
 	{"checkpoint", run_checkpoint},
+	{"clean", run_clean},
 	{"remount", run_remount, .phase = true},
 	{"recovery", run_recovery, .phase = true},
 	{"fsck", run_fsck, .phase = true},

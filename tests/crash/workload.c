@@ -157,6 +157,24 @@ static void build_no_data(struct memfs *m)
 	assert_ok(ka_fs_checkpoint(m->fs));
 }
 
+/* Full segments with a little in each, some of it covered, some shared. */
+static void build_holes(struct memfs *m)
+{
+	ka_ino_t ballast = memfs_file(m->fs, KA_ROOT_INO, "ballast");
+	ka_ino_t kept = memfs_file(m->fs, KA_ROOT_INO, "kept");
+	ka_ino_t share = memfs_file(m->fs, KA_ROOT_INO, "share");
+	unsigned i;
+
+	for (i = 0; i < 24; i++) {
+		if (i == 12)
+			assert_ok(ka_fs_checkpoint(m->fs));
+		memfs_write_pattern(m->fs, ballast, i % 2 * 50000, 50000, i);
+		memfs_write_pattern(m->fs, kept, i * 1000, 1000, i);
+	}
+	assert_ok(memfs_clone(m->fs, kept, 500, share, 0, 3000));
+	assert_ok(memfs_truncate(m->fs, ballast, 1000));
+}
+
 /* Then comes a machine with fewer processors, which closes what it cannot use. */
 static void build_smaller(struct memfs *m)
 {
@@ -169,11 +187,12 @@ static void build_smaller(struct memfs *m)
 }
 
 const struct start starts[] = {
-	{"clean", SMALL, 1, build_clean, true},	    {"log", SMALL, 1, build_log, true},
-	{"change", SMALL, 1, build_change, true},   {"noend", SMALL, 1, build_no_end, false},
-	{"split", SMALL, 1, build_split, true},	    {"nospare", SMALL, 1, build_no_spare, false},
-	{"full", SMALL, 1, build_full, true},	    {"two", LARGE, 2, build_two, true},
-	{"nodata", SMALL, 1, build_no_data, false}, {"smaller", LARGE, 2, build_smaller, false},
+	{"clean", SMALL, 1, build_clean, true},	     {"log", SMALL, 1, build_log, true},
+	{"change", SMALL, 1, build_change, true},    {"noend", SMALL, 1, build_no_end, false},
+	{"split", SMALL, 1, build_split, true},	     {"nospare", SMALL, 1, build_no_spare, false},
+	{"holes", SMALL, 1, build_holes, true},	     {"full", SMALL, 1, build_full, true},
+	{"two", LARGE, 2, build_two, true},	     {"nodata", SMALL, 1, build_no_data, false},
+	{"smaller", LARGE, 2, build_smaller, false},
 };
 const size_t start_count = KA_ARRAY_SIZE(starts);
 

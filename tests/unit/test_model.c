@@ -18,6 +18,7 @@
 #include <sys/xattr.h>
 
 #include "fs.h"
+#include "keepalive/clean.h"
 #include "memfs.h"
 
 #define RUNS	   20
@@ -942,6 +943,16 @@ static void op_checkpoint(struct model *o)
 	assert_ok(ka_fs_checkpoint(o->m.fs));
 }
 
+static void op_clean(struct model *o)
+{
+	struct ka_clean_stats stats = {0};
+	int err = ka_clean_step(o->m.fs, below(o, 2) ? KA_CLEAN_GREEDY : KA_CLEAN_COST_BENEFIT,
+				&stats);
+
+	assert_true(!err || err == -ENOSPC);
+	assert_int_equal(stats.stuck, 0);
+}
+
 static void op_remount(struct model *o)
 {
 	again(o, false);
@@ -967,6 +978,7 @@ static const struct {
 	{"handle", op_handle, 50, 50},	    {"read", op_read, 80, 40},
 	{"lookup", op_lookup, 20, 20},	    {"checkpoint", op_checkpoint, 6, 12},
 	{"remount", op_remount, 3, 3},	    {"crash", op_crash, 8, 8},
+	{"clean", op_clean, 20, 20},
 };
 
 static void step(struct model *o)
@@ -1017,8 +1029,8 @@ static void clear(struct model *o)
 	ka_fs_get_status(o->m.fs, &st);
 	assert_int_equal(st.files, 1);
 	assert_int_equal(st.extents, 0);
-	/* Two checkpoints of next to nothing, and what the positions have open. */
-	assert_true(o->m.fs->segs.free + 1 + 2 + o->m.fs->log.writers >= o->m.fs->segs.count);
+	/* Two checkpoints of next to nothing, and what the positions and the cleaner have open. */
+	assert_true(o->m.fs->segs.free + 1 + 2 + o->m.fs->log.writers + 1 >= o->m.fs->segs.count);
 }
 
 static void run(uint64_t stream, uint64_t bytes, int cpus, bool greedy)

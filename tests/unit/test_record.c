@@ -421,9 +421,11 @@ static const struct field fields[] = {
 	F(write, ka_rec_write_disk, payload.piece_bytes, 131072),
 	F(write, ka_rec_write_disk, payload.piece_bytes, UINT32_MAX),
 	F(write, ka_rec_write_disk, payload.piece_bytes, 1u << 31),
-	F(write, ka_rec_disk, flags, 4),
+	F(write, ka_rec_disk, flags, 8),
+	F(write, ka_rec_disk, flags, KA_WRITE_MOVED | KA_WRITE_KILL_SUID),
 	F(write, ka_rec_disk, flags, UINT16_MAX),
 	FINE(write, ka_rec_disk, flags, KA_WRITE_KILL_SUID | KA_WRITE_KILL_SGID),
+	FINE(write, ka_rec_disk, flags, KA_WRITE_MOVED),
 	F(write, ka_rec_disk, head_bytes, 88),
 	F(write, ka_rec_disk, head_bytes, 104),
 
@@ -548,7 +550,8 @@ static const struct field fields[] = {
 	F(clone, ka_rec_clone_disk, off, UINT64_MAX),
 	F(clone, ka_rec_clone_disk, off, KA_FILE_MAX - 99),
 	F(clone, ka_rec_clone_disk, from_off, KA_FILE_MAX - 99),
-	F(clone, ka_rec_disk, flags, 1),
+	F(clone, ka_rec_disk, flags, 2),
+	FINE(clone, ka_rec_disk, flags, KA_CLONE_MOVED),
 
 	F(ckpt, ka_rec_ckpt_disk, payload.bytes, 0),
 	F(ckpt, ka_rec_ckpt_disk, payload.bytes, KA_CHUNK_MAX + 8),

@@ -10,6 +10,7 @@
 #define BYTES (256u << 10)
 /* Segments that only deletes may take; segment.c has the number. */
 #define DELETE_RESERVE 3
+#define DELETE_ALONE   1 /* of it, what neither the cleaner nor kept promises may take */
 
 static void init(struct ka_segs *segs)
 {
@@ -98,13 +99,15 @@ static void test_classes(void **state)
 	(void)state;
 	init(&segs);
 	assert_int_equal(available(&segs, KA_SPACE_NORMAL), COUNT - 1 - DELETE_RESERVE);
-	assert_int_equal(available(&segs, KA_SPACE_PREALLOC), COUNT - 1 - DELETE_RESERVE);
+	assert_int_equal(available(&segs, KA_SPACE_PREALLOC), COUNT - 1 - DELETE_ALONE);
+	assert_int_equal(available(&segs, KA_SPACE_CLEAN), COUNT - 1 - DELETE_ALONE);
 	assert_int_equal(available(&segs, KA_SPACE_DELETE), COUNT - 1);
 	segs.ckpt_need = 5;
 	segs.prealloc_need = 4;
 	assert_int_equal(available(&segs, KA_SPACE_CKPT), COUNT - 1);
 	assert_int_equal(available(&segs, KA_SPACE_DELETE), COUNT - 1 - 5);
-	assert_int_equal(available(&segs, KA_SPACE_PREALLOC), COUNT - 1 - 5 - DELETE_RESERVE);
+	assert_int_equal(available(&segs, KA_SPACE_PREALLOC), COUNT - 1 - 5 - DELETE_ALONE);
+	assert_int_equal(available(&segs, KA_SPACE_CLEAN), COUNT - 1 - 5 - DELETE_ALONE - 4);
 	assert_int_equal(available(&segs, KA_SPACE_NORMAL), COUNT - 1 - 5 - DELETE_RESERVE - 4);
 	segs.ckpt_need = 1000; /* more than there is */
 	assert_int_equal(available(&segs, KA_SPACE_NORMAL), 0);
@@ -171,7 +174,11 @@ static void test_check(void **state)
 	assert_ok(ka_segs_check(&segs, KA_SPACE_NORMAL));
 	take(&segs, KA_SPACE_DELETE);
 	assert_err(ka_segs_check(&segs, KA_SPACE_NORMAL), -ENOSPC);
+	assert_ok(ka_segs_check(&segs, KA_SPACE_PREALLOC));
+	take(&segs, KA_SPACE_DELETE);
+	take(&segs, KA_SPACE_DELETE);
 	assert_err(ka_segs_check(&segs, KA_SPACE_PREALLOC), -ENOSPC);
+	assert_err(ka_segs_check(&segs, KA_SPACE_CLEAN), -ENOSPC);
 	assert_ok(ka_segs_check(&segs, KA_SPACE_DELETE));
 	assert_ok(ka_segs_check(&segs, KA_SPACE_CKPT));
 	ka_segs_release(&segs);
