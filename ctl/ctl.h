@@ -60,6 +60,7 @@ struct ctl_command {
 extern const struct ctl_command ctl_status;
 extern const struct ctl_command ctl_dump;
 extern const struct ctl_command ctl_scrub;
+extern const struct ctl_command ctl_clean;
 extern const struct ctl_command ctl_extract;
 extern const struct ctl_command ctl_image;
 extern const struct ctl_command ctl_seal;

@@ -8,7 +8,7 @@
 #include "program.h"
 
 static const struct ctl_command *const commands[] = {
-	&ctl_status, &ctl_dump, &ctl_scrub, &ctl_extract, &ctl_image, &ctl_seal,
+	&ctl_status, &ctl_dump, &ctl_scrub, &ctl_clean, &ctl_extract, &ctl_image, &ctl_seal,
 };
 
 static const char help[] =
@@ -19,6 +19,7 @@ static const char help[] =
 	"  status TARGET               what a mounted filesystem, or a region, holds and how it is\n"
 	"  dump REGION                 the structures in a region, readable\n"
 	"  scrub MOUNTPOINT            read everything and verify every checksum\n"
+	"  clean MOUNTPOINT            move what lives together, to have free space in one piece\n"
 	"  extract REGION [PATH] DEST  copy files out of a region, a damaged one too\n"
 	"  image REGION FILE           copy a filesystem to a sparse file, and back\n"
 	"  seal MOUNTPOINT             the last step before a reboot: all is safe, and stays as it is\n"

@@ -228,6 +228,8 @@ static void json_fs(struct json_object *root, const struct status *st)
 	emit_u64(&e, "count", st->m.super.mounts);
 	emit_bool(&e, "read_only", ioc->rdonly);
 	emit_u64(&e, "io_errors", ioc->io_errors);
+	emit_u64(&e, "cleaned_segments", ioc->cleaned_segments);
+	emit_u64(&e, "moved_bytes", ioc->moved_bytes);
 }
 
 /* Calls fn for what could not be read since the mount, in the order in which it was met. */
@@ -384,6 +386,8 @@ static void print_human(const struct status *st)
 		printf("%-18s %" PRIu64 " records recovered, %" PRIu64 " torn, %" PRIu64 " lost\n",
 		       "", sb->recovered, sb->torn, sb->lost);
 	printf("%-18s %" PRIu64 "\n", "Mounts:", sb->mounts);
+	if (st->m.ioc.moved_bytes)
+		print_size("Moved to clean:", st->m.ioc.moved_bytes);
 	if (st->m.ioc.io_errors)
 		printf("%-18s %" PRIu64 "\n", "Failed reads:", st->m.ioc.io_errors);
 	if (st->m.ioc.bad_bytes)

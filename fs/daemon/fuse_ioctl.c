@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fuse_ops.h"
+#include "keepalive/clean.h"
 #include "keepalive/err.h"
 #include "keepalive/ioctl.h"
 #include "keepalive/scrub.h"
@@ -36,6 +37,8 @@ static void reply_status(fuse_req_t req)
 		.log_records = status.log_records,
 		.io_errors = atomic_load(&sv->io_errors),
 		.bad_bytes = status.bad_bytes,
+		.cleaned_segments = status.cleaned_segments,
+		.moved_bytes = status.moved_bytes,
 	};
 	strncpy(ioc.region_path, sv->opts.region_path, sizeof(ioc.region_path) - 1);
 	ka_super_encode(&status.super, 0, &super);
@@ -103,6 +106,27 @@ static void scrub(fuse_req_t req, const struct ka_ioc_scrub *in)
 	fuse_reply_ioctl(req, 0, &out, sizeof(out));
 }
 
+static void clean(fuse_req_t req, const struct ka_ioc_clean *in)
+{
+	struct ka_fs *fs = server_of(req)->fs;
+	struct ka_clean_all all = {.ino = in->ino, .emptied = in->emptied};
+	int err = ka_clean_all_step(fs, &all);
+	struct ka_ioc_clean out = {
+		.ino = all.ino,
+		.emptied = all.emptied,
+		.finished = all.finished,
+		.moved_bytes = all.stats.moved_bytes,
+		.segments = all.stats.segments,
+		.stuck = all.stats.stuck,
+		.gain_bytes = ka_clean_gain(fs),
+	};
+
+	if (err)
+		reply_code(req, err);
+	else
+		fuse_reply_ioctl(req, 0, &out, sizeof(out));
+}
+
 static void set_seal(fuse_req_t req, const struct ka_ioc_seal *in)
 {
 	struct server *sv = server_of(req);
@@ -154,6 +178,8 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		set_seal(req, in);
 	else if (cmd == KA_IOC_SCRUB)
 		scrub(req, in);
+	else if (cmd == KA_IOC_CLEAN)
+		clean(req, in);
 	else
 		fuse_reply_err(req, ENOTTY);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * keeper.c - signals, checkpoints, the end of the start; see keeper.h.
+ * keeper.c - signals, checkpoints, cleaning, the end of the start; see keeper.h.
  *
  * Locks: none; the flags are atomic. The thread may wait for requests to the
  * mount (while it starts) and for the session loop (while it ends), so nothing
@@ -15,14 +15,18 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "keepalive/clean.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 #include "log.h"
 #include "server.h"
 
 #define RETRY_MS 10000 /* after a checkpoint that failed */
+/* Until space is looked for again, where there was none to be gained. */
+#define CLEAN_RETRY_MS 1000
 
 static void kick(struct keeper *k)
 {
@@ -117,6 +121,33 @@ static int checkpoint_if_due(struct keeper *k)
 	return err;
 }
 
+static int64_t monotonic_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/*
+ * One step of cleaning where few segments are free. Milliseconds until the next: as long
+ * as this one took, so that it has half of a processor at most; -1: none is due.
+ */
+static int clean_if_due(struct keeper *k)
+{
+	struct ka_clean_stats stats = {0};
+	int64_t begin = monotonic_ms();
+
+	atomic_store(&k->clean_kicked, true);
+	if (!ka_clean_is_wanted(k->sv->fs)) {
+		atomic_store(&k->clean_kicked, false);
+		return -1;
+	}
+	if (ka_clean_step(k->sv->fs, KA_CLEAN_COST_BENEFIT, &stats))
+		return CLEAN_RETRY_MS;
+	return (int)ka_min(monotonic_ms() - begin + 1, CLEAN_RETRY_MS);
+}
+
 static void *run(void *arg)
 {
 	struct keeper *k = arg;
@@ -124,11 +155,14 @@ static void *run(void *arg)
 		{.fd = k->signal_fd, .events = POLLIN},
 		{.fd = k->kick_fd, .events = POLLIN},
 	};
-	int events, err = 0;
+	int events, err = 0, clean_ms = -1;
 	eventfd_t count;
 
 	while (!atomic_load(&k->stop)) {
-		events = poll(fds, KA_ARRAY_SIZE(fds), err ? RETRY_MS : -1);
+		events = poll(fds, KA_ARRAY_SIZE(fds),
+			      clean_ms >= 0 ? clean_ms
+			      : err	    ? RETRY_MS
+					    : -1);
 		eventfd_read(k->kick_fd, &count);
 		if (atomic_load(&k->shaken) && !atomic_load(&k->ready))
 			complete_start(k);
@@ -136,6 +170,7 @@ static void *run(void *arg)
 			take_signal(k);
 		if (!err || !events)
 			err = checkpoint_if_due(k);
+		clean_ms = err ? -1 : clean_if_due(k);
 	}
 	return NULL;
 }
@@ -177,6 +212,8 @@ void keeper_shaken(struct keeper *k)
 void keeper_poke(struct keeper *k)
 {
 	if (ka_fs_wants_checkpoint(k->sv->fs) && !atomic_exchange(&k->kicked, true))
+		kick(k);
+	if (ka_clean_is_wanted(k->sv->fs) && !atomic_exchange(&k->clean_kicked, true))
 		kick(k);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * keeper.h - the thread beside those that serve requests: it takes signals,
- * writes checkpoints, and completes the start.
+ * writes checkpoints, cleans when space is short, and completes the start.
  *
  * Once the kernel has shaken hands, it asks the mount for its attributes, so
  * what it reports to the parent is that the mount answers. SIGTERM and SIGINT
@@ -25,9 +25,10 @@ struct keeper {
 	int null_fd;   /* for when it leaves the terminal */
 	int parent_fd; /* -1: nobody waits; else one byte: the exit code */
 	bool started;
-	_Atomic bool kicked; /* a checkpoint was asked for */
-	_Atomic bool shaken; /* INIT was processed */
-	_Atomic bool ready;  /* the mount answers */
+	_Atomic bool kicked;	   /* a checkpoint was asked for */
+	_Atomic bool clean_kicked; /* and the cleaner */
+	_Atomic bool shaken;	   /* INIT was processed */
+	_Atomic bool ready;	   /* the mount answers */
 	_Atomic bool stop;
 };
 

@@ -538,6 +538,7 @@ refused "status of two targets" none "'b'" "$CTL" status a b
 refused "status with an unknown option" none "'--frob'" "$CTL" status --frob a
 refused "status of a directory" none "'$tmp'" "$CTL" status "$tmp"
 refused "scrub of a directory" none "'$tmp'" "$CTL" scrub "$tmp"
+refused "clean of a directory" none "'$tmp'" "$CTL" clean "$tmp"
 refused "scrub of a region" made "Not a directory" "$CTL" scrub made
 refused "scrub with a share of 0" none "'0'" "$CTL" scrub -s 0 "$tmp"
 refused "scrub with a share of 101" none "'101'" "$CTL" scrub --share=101 "$tmp"
@@ -735,6 +736,7 @@ documented keepalivectl keepalivectl.8 "$CTL"
 documented "keepalivectl status" keepalivectl.8 "$CTL" status
 documented "keepalivectl dump" keepalivectl.8 "$CTL" dump
 documented "keepalivectl scrub" keepalivectl.8 "$CTL" scrub
+documented "keepalivectl clean" keepalivectl.8 "$CTL" clean
 documented "keepalivectl extract" keepalivectl.8 "$CTL" extract
 documented "keepalivectl image" keepalivectl.8 "$CTL" image
 documented "keepalivectl seal" keepalivectl.8 "$CTL" seal
