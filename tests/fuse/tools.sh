@@ -79,9 +79,10 @@ addr_of() {
 
 make_tree() {
   mkdir -p "$1/dir/empty" "$1/-dash" "$1/closed/inner"
-  head -c 3000000 /dev/urandom >"$1/dir/big"
+  # First, and so in one record: later it may meet the end of a segment.
   head -c 100000 /dev/urandom >"$work/random"
-  dd if="$work/random" of="$1/hurt" bs=100000 status=none # in one record
+  dd if="$work/random" of="$1/hurt" bs=100000 status=none
+  head -c 3000000 /dev/urandom >"$1/dir/big"
   printf 'small\n' >"$1/dir/small"
   : >"$1/dir/nothing"
   printf 'odd\n' >"$1/dir/$(printf 'new\nline \377')"
