@@ -20,12 +20,13 @@ struct ka_ckpt_head {
 };
 
 /*
- * Writes the index into free segments, which are noted in segments, and makes
+ * Writes the index, as it is for who owns so many bytes, into free segments, which are noted in segments, and makes
  * it durable; it counts once a superblock points at it. On failure (-ENOSPC,
  * -ENOMEM, -KA_ERR_STORE: trying again will avoid the place) the segments are free
  * again and nothing is changed.
  */
-int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_segments *segments);
+int ka_ckpt_write(struct ka_fs *fs, uint64_t owned_bytes, struct ka_ckpt_ptr *ret_ptr,
+		  struct ka_ckpt_segments *segments);
 
 /*
  * Reads the checkpoint into the empty index and the segment table, believing

@@ -229,13 +229,14 @@ static unsigned segment_flags(const struct ka_seg *seg)
 	       (atomic_load(&seg->bad) ? KA_ITEM_SEGMENT_BAD : 0);
 }
 
-static void put_segments(struct writer *w)
+/* Those above the boundary do not exist, and nothing lives there. */
+static void put_segments(struct writer *w, uint64_t owned_bytes)
 {
 	struct ka_segs *segs = &w->fs->segs;
 	uint64_t i;
 	uint8_t *p;
 
-	for (i = 1; i < segs->count; i++) {
+	for (i = 1; i < segs->count && (i + 1) * segs->bytes <= owned_bytes; i++) {
 		const struct ka_seg *seg = &segs->seg[i];
 
 		if (seg->state != KA_SEG_OPEN && seg->state != KA_SEG_FULL &&
@@ -371,7 +372,8 @@ static int check_numbers(const struct writer *w)
 	return 0;
 }
 
-int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_segments *segments)
+int ka_ckpt_write(struct ka_fs *fs, uint64_t owned_bytes, struct ka_ckpt_ptr *ret_ptr,
+		  struct ka_ckpt_segments *segments)
 {
 	struct writer w = {
 		.fs = fs,
@@ -388,7 +390,7 @@ int ka_ckpt_write(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr, struct ka_ckpt_
 		w.err = next_segment(&w);
 	w.limit = w.err ? 0 : chunk_limit(&w);
 	put_head(&w);
-	put_segments(&w);
+	put_segments(&w, owned_bytes);
 	ka_htab_visit(&fs->index.inodes, visit_inode, &w);
 	ka_htab_visit(&fs->index.inodes, visit_dir, &w);
 	p = begin_item(&w, SMALL_ITEM, KA_ITEM_END);

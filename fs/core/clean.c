@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "keepalive/err.h"
 #include "keepalive/record.h"
@@ -144,6 +145,14 @@ static bool pays(struct ka_clean *cl, const uint64_t *segments, size_t count)
 	return false;
 }
 
+static int64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
 static int vacate(struct ka_clean *cl, const uint64_t *segments, size_t count)
 {
 	int err = 0;
@@ -154,7 +163,7 @@ static int vacate(struct ka_clean *cl, const uint64_t *segments, size_t count)
 		err = find_by_records(cl, segments[i]);
 	}
 	sort_ranges(cl);
-	if (err || !pays(cl, segments, count))
+	if (err || (!cl->must && !pays(cl, segments, count)))
 		return err;
 	err = ka_clean_leave(cl, false);
 	if (!err && !is_empty(cl, segments, count)) {
@@ -168,16 +177,30 @@ static int vacate(struct ka_clean *cl, const uint64_t *segments, size_t count)
 	return err;
 }
 
-int ka_clean_vacate(struct ka_fs *fs, const uint64_t *segments, size_t count,
+int ka_clean_vacate(struct ka_fs *fs, const uint64_t *segments, size_t count, bool must,
 		    struct ka_clean_stats *stats)
 {
+	uint64_t held[KA_CLEAN_SEGMENTS];
+	int64_t start = monotonic_ns();
 	struct ka_clean cl;
-	int err = ka_clean_init(&cl, fs, stats);
+	size_t i, n = 0;
+	int err;
 
+	err = ka_clean_init(&cl, fs, stats);
+	cl.must = must;
 	if (!err) {
 		cl.victim = calloc(fs->segs.count, sizeof(*cl.victim));
-		err = cl.victim ? vacate(&cl, segments, count) : -ENOMEM;
+		err = cl.victim ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		for (i = 0; i < count; i++)
+			if (ka_segs_hold(&fs->segs, segments[i]))
+				held[n++] = segments[i];
+		err = vacate(&cl, held, n);
+		for (i = 0; i < n; i++)
+			ka_segs_unhold(&fs->segs, held[i]);
 	}
 	ka_clean_release(&cl);
+	atomic_fetch_add(&fs->moved_ns, (uint64_t)(monotonic_ns() - start));
 	return err;
 }

@@ -41,6 +41,7 @@ struct ka_clean {
 	size_t moves, move_room;
 	size_t sorted; /* the first so many of them rise by addr */
 	uint8_t *buf;  /* KA_PAYLOAD_MAX */
+	bool must;     /* the segments are left whether that pays or not */
 	int err;       /* of a visit */
 };
 
@@ -61,12 +62,25 @@ bool ka_clean_has_to_move(const struct ka_clean *cl, const struct ka_extent *e);
 int ka_clean_leave(struct ka_clean *cl, bool sharing);
 
 /*
- * Moves what lives in the segments, which are held (ka_segs_hold), elsewhere. What
- * cannot be read stays, and its segment is marked as stuck. 0, or -ENOSPC and others
- * with part of it done. Needs no lock.
+ * Moves what lives in the segments, as far as they are full, elsewhere; without must only
+ * where that pays. What cannot be read stays, and its segment is marked as stuck. 0, or
+ * -ENOSPC and others with part of it done. The caller has clean_lock.
  */
-int ka_clean_vacate(struct ka_fs *fs, const uint64_t *segments, size_t count,
+int ka_clean_vacate(struct ka_fs *fs, const uint64_t *segments, size_t count, bool must,
 		    struct ka_clean_stats *stats);
+
+/* Segments that ka_clean_vacate takes at most. */
+#define KA_CLEAN_SEGMENTS 16
+
+/* Bytes of segments that the cleaner can fill before it has emptied any. */
+uint64_t ka_clean_room(struct ka_fs *fs);
+
+/* ka_clean_step for who has clean_lock. */
+int ka_clean_step_locked(struct ka_fs *fs, enum ka_clean_policy policy,
+			 struct ka_clean_stats *stats);
+
+/* What lives in the segment would need so much elsewhere, if no two pieces came together. */
+uint64_t ka_clean_bytes_elsewhere(struct ka_fs *fs, const struct ka_seg *seg);
 
 /* Adds what came to the stats since before to those of the mount. */
 void ka_clean_count(struct ka_fs *fs, const struct ka_clean_stats *before,

@@ -23,8 +23,6 @@
 
 /* A move is split at the end of a segment where this much of it still fits. */
 #define SPLIT_MIN 65536u
-/* What was in so many pieces is not split again, if there is a choice. */
-#define MANY_PIECES 16u
 /* Tries of a record that meets broken memory. */
 #define STORE_TRIES 4
 /* Moves that may wait to be sorted in; beyond it, as many as their square is that of all. */
@@ -140,7 +138,6 @@ struct run {
 	uint64_t off;
 	uint64_t len;
 	uint64_t born;
-	unsigned pieces;
 	size_t first_move; /* of cl->moved */
 };
 
@@ -206,21 +203,23 @@ static int gather(struct move_args *a, const struct ka_extent *e, struct run *ru
 		seg = &fs->segs.seg[ka_segs_index(&fs->segs, e->addr)];
 		run->born =
 			ka_max(run->born, atomic_load(&seg->born) ?: atomic_load(&seg->last_seq));
-		run->pieces++;
 		run->len += len;
 		at += len;
 	}
 	return 0;
 }
 
-/* Splits at the end of a segment only what that does no harm to. */
-static int begin(const struct ka_clean *cl, const struct run *run, size_t *ret_len,
+/*
+ * Splits at the end of a segment, or half of each could stay empty; but not a file that is
+ * to be made whole.
+ */
+static int begin(const struct move_args *a, const struct run *run, size_t *ret_len,
 		 struct ka_slot *slot)
 {
-	struct ka_fs *fs = cl->fs;
+	struct ka_fs *fs = a->cl->fs;
 	uint64_t whole = fs->segs.bytes - sizeof(struct ka_segment_disk);
 	size_t most = ka_write_fit(&fs->log, run->len, whole);
-	bool may_split = cl->victim && run->pieces < MANY_PIECES;
+	bool may_split = a->cl->victim || a->inode->size > KA_PAYLOAD_MAX;
 	size_t least = may_split ? ka_min(most, SPLIT_MIN) : most;
 	int err;
 
@@ -258,7 +257,7 @@ static int put(struct move_args *a, struct run *run)
 	int err;
 
 	err = ka_ckpt_room(fs, 4 * KA_CKPT_EXTENT, KA_SPACE_CLEAN);
-	err = err ?: begin(cl, run, &len, &slot);
+	err = err ?: begin(a, run, &len, &slot);
 	if (err)
 		return err;
 	addr = slot.addr;

@@ -19,8 +19,6 @@
 #include "keepalive/util.h"
 #include "ops.h"
 
-/* Segments of one step: one look for what is shared serves them all. */
-#define STEP_SEGMENTS 16
 /* Live bytes of one step, in segments: bounds its time. */
 #define STEP_LIVE 4
 /* What was not worth moving is tried again when so much of it has died, a share. */
@@ -30,6 +28,7 @@
 #define WANTED_MIN   4
 /* A segment that lives to more than this share is left alone, percent. */
 #define LIVE_MAX_BACKGROUND 80
+#define LIVE_MAX_CHEAP	    50
 #define LIVE_MAX	    98
 
 /* Bytes that a step joins. */
@@ -47,7 +46,7 @@ static double score_of(const struct ka_segs *segs, const struct ka_seg *seg, uin
 	double share = (double)live / segs->bytes;
 	uint64_t born = atomic_load(&seg->born) ?: atomic_load(&seg->last_seq);
 
-	if (policy == KA_CLEAN_GREEDY)
+	if (policy != KA_CLEAN_COST_BENEFIT)
 		return -share;
 	return (1 - share) * (double)(now - ka_min(born, now) + 1) / share;
 }
@@ -64,11 +63,14 @@ static int by_score(const void *a, const void *b)
 static bool is_candidate(const struct ka_segs *segs, const struct ka_seg *seg, uint64_t live,
 			 enum ka_clean_policy policy)
 {
-	uint64_t max = policy == KA_CLEAN_GREEDY ? LIVE_MAX : LIVE_MAX_BACKGROUND;
-
+	static const unsigned live_max[] = {
+		[KA_CLEAN_COST_BENEFIT] = LIVE_MAX_BACKGROUND,
+		[KA_CLEAN_GREEDY] = LIVE_MAX,
+		[KA_CLEAN_CHEAP] = LIVE_MAX_CHEAP,
+	};
 	uint32_t dense = atomic_load(&seg->dense);
 
-	return seg->state == KA_SEG_FULL && live && live <= segs->bytes / 100 * max &&
+	return seg->state == KA_SEG_FULL && live && live <= segs->bytes / 100 * live_max[policy] &&
 	       !atomic_load(&seg->stuck) && (!dense || live + segs->bytes / DENSE_SHARE <= dense);
 }
 
@@ -100,8 +102,7 @@ static int list_candidates(struct ka_fs *fs, enum ka_clean_policy policy,
 	return 0;
 }
 
-/* What can be filled before anything is emptied. */
-static uint64_t room_to_move(struct ka_fs *fs)
+uint64_t ka_clean_room(struct ka_fs *fs)
 {
 	const struct ka_writer *w = &fs->log.writer[KA_WRITER_CLEANER];
 	uint64_t segments = ka_segs_takeable(&fs->segs, KA_SPACE_CLEAN);
@@ -114,10 +115,10 @@ static uint64_t room_to_move(struct ka_fs *fs)
 static size_t choose(struct ka_fs *fs, const struct candidate *list, size_t count,
 		     uint64_t *victims)
 {
-	uint64_t live = 0, room = room_to_move(fs);
+	uint64_t live = 0, room = ka_clean_room(fs);
 	size_t i, n = 0;
 
-	for (i = 0; i < count && n < STEP_SEGMENTS; i++) {
+	for (i = 0; i < count && n < KA_CLEAN_SEGMENTS; i++) {
 		live += list[i].live + list[i].live / 16; /* with heads, about */
 		if (live > room)
 			break;
@@ -129,16 +130,9 @@ static size_t choose(struct ka_fs *fs, const struct candidate *list, size_t coun
 static int vacate(struct ka_fs *fs, const uint64_t *victims, size_t count,
 		  struct ka_clean_stats *stats)
 {
-	uint64_t held[STEP_SEGMENTS], moved = stats->moved_bytes;
-	size_t i, n = 0;
-	int err;
+	uint64_t moved = stats->moved_bytes;
+	int err = ka_clean_vacate(fs, victims, count, false, stats);
 
-	for (i = 0; i < count; i++)
-		if (ka_segs_hold(&fs->segs, victims[i]))
-			held[n++] = victims[i];
-	err = ka_clean_vacate(fs, held, n, stats);
-	for (i = 0; i < n; i++)
-		ka_segs_unhold(&fs->segs, held[i]);
 	/* The newest of them are free only when a checkpoint covers what they hold. */
 	if (err == -KA_ERR_NEED_CKPT)
 		return ka_fs_checkpoint(fs);
@@ -146,24 +140,33 @@ static int vacate(struct ka_fs *fs, const uint64_t *victims, size_t count,
 	return err == -ENOSPC && stats->moved_bytes > moved ? 0 : err;
 }
 
-int ka_clean_step(struct ka_fs *fs, enum ka_clean_policy policy, struct ka_clean_stats *stats)
+int ka_clean_step_locked(struct ka_fs *fs, enum ka_clean_policy policy,
+			 struct ka_clean_stats *stats)
 {
-	uint64_t victims[STEP_SEGMENTS];
+	uint64_t victims[KA_CLEAN_SEGMENTS];
 	struct ka_clean_stats before = *stats;
 	struct candidate *list;
 	size_t count;
 	int err;
 
+	err = atomic_load(&fs->failed) ?: list_candidates(fs, policy, &list, &count);
+	if (err)
+		return err;
+	count = choose(fs, list, count, victims);
+	free(list);
+	err = count ? vacate(fs, victims, count, stats) : -ENOSPC;
+	ka_clean_count(fs, &before, stats);
+	return err;
+}
+
+int ka_clean_step(struct ka_fs *fs, enum ka_clean_policy policy, struct ka_clean_stats *stats)
+{
+	int err;
+
 	if (ka_fs_is_rdonly(fs))
 		return -EROFS;
 	pthread_mutex_lock(&fs->clean_lock);
-	err = atomic_load(&fs->failed) ?: list_candidates(fs, policy, &list, &count);
-	if (!err) {
-		count = choose(fs, list, count, victims);
-		free(list);
-		err = count ? vacate(fs, victims, count, stats) : -ENOSPC;
-		ka_clean_count(fs, &before, stats);
-	}
+	err = ka_clean_step_locked(fs, policy, stats);
 	pthread_mutex_unlock(&fs->clean_lock);
 	return err;
 }
@@ -191,14 +194,13 @@ int ka_clean_all_step(struct ka_fs *fs, struct ka_clean_all *all)
 bool ka_clean_is_wanted(struct ka_fs *fs)
 {
 	struct ka_segs *segs = &fs->segs;
-	uint64_t least = ka_max(WANTED_MIN, segs->count / WANTED_SHARE);
+	uint64_t least = ka_max(WANTED_MIN, segs->limit / WANTED_SHARE);
 
 	return !ka_fs_is_rdonly(fs) && !atomic_load(&fs->failed) &&
 	       atomic_load(&segs->free) < least + atomic_load(&segs->ckpt_need);
 }
 
-/* What lives there would need so much elsewhere, if no two pieces came together. */
-static uint64_t bytes_elsewhere(struct ka_fs *fs, const struct ka_seg *seg)
+uint64_t ka_clean_bytes_elsewhere(struct ka_fs *fs, const struct ka_seg *seg)
 {
 	uint64_t live = atomic_load(&seg->live);
 
@@ -216,7 +218,7 @@ uint64_t ka_clean_gain(struct ka_fs *fs)
 		live = atomic_load(&segs->seg[i].live);
 		if (!is_candidate(segs, &segs->seg[i], live, KA_CLEAN_GREEDY))
 			continue;
-		need = bytes_elsewhere(fs, &segs->seg[i]);
+		need = ka_clean_bytes_elsewhere(fs, &segs->seg[i]);
 		gain += segs->bytes - ka_min(need + segs->bytes / KA_CLEAN_GAIN_SHARE, segs->bytes);
 	}
 	pthread_mutex_unlock(&segs->lock);

@@ -18,6 +18,7 @@
 #include "checkpoint.h"
 #include "keepalive/clean.h"
 #include "keepalive/err.h"
+#include "keepalive/lend.h"
 #include "keepalive/ops.h"
 #include "keepalive/util.h"
 #include "keepalive/wiped.h"
@@ -62,6 +63,7 @@ void ka_fs_abandon(struct ka_fs *fs)
 {
 	if (!fs)
 		return;
+	ka_region_set_limit(fs->rg, ka_region_info(fs->rg)->capacity_bytes);
 	ka_salvage_stats_release(&fs->salvage);
 	free(fs->ckpt[0].index);
 	free(fs->ckpt[1].index);
@@ -81,6 +83,7 @@ static int init_state(struct ka_fs *fs)
 	struct ka_super *sb = &fs->super;
 	int err;
 
+	ka_region_set_limit(fs->rg, sb->owned_bytes);
 	err = ka_segs_init(&fs->segs, sb->segments, sb->segment_bytes, sb->owned_bytes);
 	ka_log_init(&fs->log, fs->rg, &fs->segs, sb->log_id);
 	return err;
@@ -126,19 +129,24 @@ static bool keep_old(const struct ka_fs *fs, uint64_t cost)
 }
 
 /* Where memory turns out to be broken, once more elsewhere. */
-static int write_checkpoint(struct ka_fs *fs, struct ka_ckpt_ptr *ret_ptr,
+static int write_checkpoint(struct ka_fs *fs, uint64_t owned_bytes, struct ka_ckpt_ptr *ret_ptr,
 			    struct ka_ckpt_segments *segments)
 {
 	unsigned tries = 0;
 	int err;
 
 	do
-		err = ka_ckpt_write(fs, ret_ptr, segments);
+		err = ka_ckpt_write(fs, owned_bytes, ret_ptr, segments);
 	while (err == -KA_ERR_STORE && ++tries < STORE_TRIES);
 	return err;
 }
 
 int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
+{
+	return ka_fs_store_owned(fs, state, fs->super.owned_bytes);
+}
+
+int ka_fs_store_owned(struct ka_fs *fs, enum ka_super_state state, uint64_t owned_bytes)
 {
 	struct ka_ckpt_segments segments = {0};
 	struct ka_super *sb = &fs->super;
@@ -146,13 +154,15 @@ int ka_fs_store(struct ka_fs *fs, enum ka_super_state state)
 	bool keep;
 	int err;
 
-	err = write_checkpoint(fs, &ptr, &segments);
+	err = write_checkpoint(fs, owned_bytes, &ptr, &segments);
 	if (err)
 		return err;
-	keep = keep_old(fs, segments.count);
+	/* What is replayed behind the older one may lie where the memory goes. */
+	keep = owned_bytes == sb->owned_bytes && keep_old(fs, segments.count);
 	sb->ckpt[1] = keep ? sb->ckpt[0] : (struct ka_ckpt_ptr){0};
 	sb->ckpt[0] = ptr;
 	sb->state = state;
+	sb->owned_bytes = owned_bytes;
 	err = ka_super_write(fs->rg, sb, fs->sink); /* from here on the new one counts */
 	if (err) {
 		/* Which one counts nobody can say now, so nothing is free. */
@@ -221,6 +231,9 @@ int ka_fs_plan(const struct ka_region_info *info, const struct ka_format_opts *o
 	memcpy(ret_sb->label, opts->label, sizeof(ret_sb->label));
 	ret_sb->phys_addr = info->phys_addr;
 	ret_sb->owned_bytes = capacity;
+	if (opts->owned_bytes && opts->owned_bytes < capacity)
+		ret_sb->owned_bytes =
+			ka_min(ka_align_up(opts->owned_bytes, ret_sb->slice_bytes), capacity);
 	ret_sb->state = KA_STATE_CLEAN;
 	ret_sb->mkfs_ns = ka_now_ns();
 	return ka_super_new_log_id(ret_sb);
@@ -256,10 +269,14 @@ int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
 		err = make_root(fs, opts);
 	if (!err) {
 		atomic_store(&fs->log.gen, 1);
+		ka_region_set_limit(rg, ka_region_info(rg)->capacity_bytes);
 		err = ka_super_erase(rg);
+		ka_region_set_limit(rg, fs->super.owned_bytes);
 	}
 	if (!err)
 		err = ka_fs_store(fs, KA_STATE_CLEAN);
+	if (!err && fs->super.owned_bytes < fs->super.capacity_bytes)
+		err = ka_region_release(rg, fs->super.owned_bytes, fs->super.capacity_bytes);
 	if (!err)
 		err = ka_region_sync(rg);
 	ka_fs_abandon(fs);
@@ -387,6 +404,9 @@ static int start_writing(struct ka_fs *fs, bool unclean)
 {
 	struct ka_super *sb = &fs->super;
 
+	/* A crash may have come before that. */
+	if (sb->owned_bytes < sb->capacity_bytes)
+		(void)ka_region_release(fs->rg, sb->owned_bytes, sb->capacity_bytes);
 	sb->mount_ns = ka_now_ns();
 	sb->mounts++;
 	ka_segs_covered(&fs->segs, sb->ckpt[1].addr ? sb->ckpt[1].seq : sb->ckpt[0].seq);
@@ -492,7 +512,7 @@ int ka_fs_close(struct ka_fs *fs)
 
 void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 {
-	uint64_t usable, gain;
+	uint64_t usable, gain, growth = ka_growth_bytes(fs);
 
 	pthread_rwlock_rdlock(&fs->op_lock);
 	*ret = (struct ka_fs_status){
@@ -508,6 +528,7 @@ void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 		.damaged = fs->damaged,
 	};
 	gain = ka_clean_gain(fs);
+	ret->growth_bytes = growth;
 	ret->avail_bytes = ka_segs_avail(&fs->segs, &ret->free_bytes) + gain;
 	ret->free_bytes += gain;
 	usable = ka_min(fs->super.owned_bytes, fs->super.segments * fs->super.segment_bytes);

@@ -75,7 +75,9 @@ struct ka_fs {
 	pthread_rwlock_t op_lock;
 	pthread_mutex_t clean_lock;			/* one cleaner at a time */
 	_Atomic uint64_t cleaned_segments, moved_bytes; /* since the mount */
-	_Atomic int failed; /* code that every operation answers; 0: none */
+	_Atomic uint64_t moved_ns;			/* that this took */
+	bool reclaim_failed; /* and that was told; guarded by clean_lock */
+	_Atomic int failed;  /* code that every operation answers; 0: none */
 	bool rdonly;
 	_Atomic bool sealed; /* changes under op_lock for writing */
 	_Atomic bool noatime;
@@ -110,6 +112,12 @@ int ka_fs_load(struct ka_region *rg, const struct ka_fs_opts *opts, unsigned whi
  * for writing, or the filesystem to itself.
  */
 int ka_fs_store(struct ka_fs *fs, enum ka_super_state state);
+
+/*
+ * The same, and with it another boundary. Nothing may live or be needed at or above
+ * owned_bytes, where segs.limit is; the older checkpoint is given up.
+ */
+int ka_fs_store_owned(struct ka_fs *fs, enum ka_super_state state, uint64_t owned_bytes);
 
 /*
  * The state in memory no longer follows the log (no memory in the middle of an

@@ -358,6 +358,20 @@ int ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *hea
 	return 0;
 }
 
+void ka_log_leave(struct ka_log *log, uint64_t limit)
+{
+	uint32_t i;
+
+	for (i = 0; i < KA_ARRAY_SIZE(log->writer); i++) {
+		struct ka_writer *w = &log->writer[i];
+
+		pthread_mutex_lock(&w->lock);
+		if (w->segment >= limit)
+			close_segment(log, w);
+		pthread_mutex_unlock(&w->lock);
+	}
+}
+
 void ka_log_cancel(struct ka_slot *slot)
 {
 	pthread_mutex_unlock(&slot->writer->lock);

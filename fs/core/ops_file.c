@@ -16,6 +16,7 @@
 #include "checkpoint.h"
 #include "keepalive/clean.h"
 #include "keepalive/err.h"
+#include "keepalive/lend.h"
 #include "keepalive/util.h"
 
 /* Where this much is left of a segment, a write is split rather than moved on. */
@@ -220,6 +221,7 @@ struct space_args {
 	bool keep_size;
 	uint64_t off;
 	uint64_t len;
+	uint64_t growth; /* bytes that could be had back */
 };
 
 /* Extents that filling, cutting or sharing a range can make, as checkpoint bytes. */
@@ -284,7 +286,10 @@ static int check_promise(struct ka_fs *fs, void *arg)
 	pthread_rwlock_rdlock(&a->inode->lock);
 	need = space_needed(a);
 	pthread_rwlock_unlock(&a->inode->lock);
-	return need > ka_segs_avail(&fs->segs, &free_bytes) + ka_clean_gain(fs) ? -ENOSPC : 0;
+	/* Not ka_growth_bytes: op_lock is held. */
+	return need > ka_segs_avail(&fs->segs, &free_bytes) + ka_clean_gain(fs) + a->growth
+		       ? -ENOSPC
+		       : 0;
 }
 
 int ka_fallocate(struct ka_fs *fs, struct ka_file *file, int mode, uint64_t off, uint64_t len)
@@ -316,6 +321,7 @@ int ka_fallocate(struct ka_fs *fs, struct ka_file *file, int mode, uint64_t off,
 	default:
 		return -EOPNOTSUPP;
 	}
+	a.growth = ka_growth_bytes(fs);
 	err = ka_op_once(fs, true, check_promise, &a);
 	return err ?: ka_op_run(fs, true, do_fallocate, &a);
 }

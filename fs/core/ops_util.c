@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "keepalive/clean.h"
 #include "keepalive/err.h"
+#include "keepalive/lend.h"
 
 /*
  * Two checkpoints free what one keeps for the spare; others may take it first. And
@@ -38,6 +39,13 @@ static int make_room(struct ka_fs *fs, int err, uint64_t freed)
 
 	if (err == -KA_ERR_NEED_CKPT)
 		return ka_fs_checkpoint(fs);
+	if (ka_growth_bytes(fs)) {
+		err = ka_clean_step(fs, KA_CLEAN_CHEAP, &stats);
+		if (err == -ENOSPC)
+			err = ka_reclaim_for(fs, freed);
+		if (!err)
+			return 0;
+	}
 	err = ka_clean_step(fs, KA_CLEAN_GREEDY, &stats);
 	if (err != -ENOSPC)
 		return err;

@@ -8,6 +8,7 @@
 #include "region.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "keepalive/err.h"
 #include "keepalive/util.h"
@@ -19,7 +20,7 @@ const struct ka_region_info *ka_region_info(const struct ka_region *rg)
 
 const void *ka_region_at(const struct ka_region *rg, uint64_t off, uint64_t len)
 {
-	return ka_range_ok(off, len, rg->info.capacity_bytes) ? rg->base + off : NULL;
+	return ka_range_ok(off, len, ka_region_limit(rg)) ? rg->base + off : NULL;
 }
 
 /*
@@ -46,7 +47,7 @@ static int do_store(void *arg)
 
 static void run_store(struct store_args *a)
 {
-	assert(ka_range_ok(a->off, a->len, a->rg->info.capacity_bytes));
+	assert(ka_range_ok(a->off, a->len, ka_region_limit(a->rg)));
 	if (ka_region_guard(a->rg, do_store, a))
 		store_failed = a->rg;
 }
@@ -83,13 +84,52 @@ int ka_region_fence(struct ka_region *rg)
 
 int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len)
 {
-	assert(ka_range_ok(off, len, rg->info.capacity_bytes));
+	assert(ka_range_ok(off, len, ka_region_limit(rg)));
 	return rg->ops->prepare(rg, off, len);
 }
 
 bool ka_region_exists(struct ka_region *rg, uint64_t off, size_t len)
 {
 	return !rg->ops->exists || rg->ops->exists(rg, off, len);
+}
+
+void ka_region_set_limit(struct ka_region *rg, uint64_t bytes)
+{
+	assert(bytes <= rg->info.capacity_bytes);
+	atomic_store(&rg->foreign_bytes, rg->info.capacity_bytes - bytes);
+}
+
+uint64_t ka_region_limit(const struct ka_region *rg)
+{
+	return rg->info.capacity_bytes - atomic_load(&rg->foreign_bytes);
+}
+
+bool ka_region_can_release(const struct ka_region *rg)
+{
+	return rg->ops->release;
+}
+
+int ka_region_release(struct ka_region *rg, uint64_t off, uint64_t end)
+{
+	assert(end >= off && end <= rg->info.capacity_bytes);
+	ka_region_set_limit(rg, off);
+	if (!rg->ops->release)
+		return -EOPNOTSUPP;
+	return rg->ops->release(rg, off, end - off);
+}
+
+int ka_region_restore(struct ka_region *rg, uint64_t end)
+{
+	uint64_t off = ka_region_limit(rg);
+	int err;
+
+	assert(end >= off && end <= rg->info.capacity_bytes);
+	if (!rg->ops->restore)
+		return -EOPNOTSUPP;
+	err = rg->ops->restore(rg, off, end - off);
+	if (!err)
+		ka_region_set_limit(rg, end);
+	return err;
 }
 
 int ka_region_sync(struct ka_region *rg)

@@ -5,6 +5,8 @@
 #ifndef KA_CORE_REGION_H
 #define KA_CORE_REGION_H
 
+#include <stdatomic.h>
+
 #include "keepalive/region.h"
 
 struct ka_region_ops {
@@ -15,6 +17,9 @@ struct ka_region_ops {
 	int (*prepare)(struct ka_region *rg, uint64_t off, size_t len);
 	bool (*exists)(struct ka_region *rg, uint64_t off, size_t len); /* NULL: always */
 	int (*sync)(struct ka_region *rg);
+	/* Whole slices; both NULL: this memory stays. After an error of restore it is released. */
+	int (*release)(struct ka_region *rg, uint64_t off, uint64_t len);
+	int (*restore)(struct ka_region *rg, uint64_t off, uint64_t len);
 	void (*leaving)(struct ka_region *rg);
 	void (*close)(struct ka_region *rg); /* frees rg too */
 };
@@ -23,7 +28,8 @@ struct ka_region_ops {
 struct ka_region {
 	const struct ka_region_ops *ops;
 	struct ka_region_info info;
-	uint8_t *base; /* of the window of capacity_bytes */
+	uint8_t *base;			/* of the window of capacity_bytes */
+	_Atomic uint64_t foreign_bytes; /* at the end of the region, that are not ours */
 };
 
 #endif

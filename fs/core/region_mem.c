@@ -31,6 +31,24 @@ static int mem_prepare(struct ka_region *rg, uint64_t off, size_t len)
 	return 0;
 }
 
+/* What somebody else leaves: anything. */
+static void mem_spoil(struct ka_region *rg, uint64_t off, uint64_t len)
+{
+	uint64_t i, v = off ^ len;
+
+	for (i = 0; i < len; i++) {
+		v = v * 6364136223846793005ull + 1442695040888963407ull;
+		rg->base[off + i] = (uint8_t)(v >> 56);
+	}
+}
+
+/* And again when it is had back. */
+static int mem_release(struct ka_region *rg, uint64_t off, uint64_t len)
+{
+	mem_spoil(rg, off, len);
+	return 0;
+}
+
 static int mem_sync(struct ka_region *rg)
 {
 	(void)rg;
@@ -49,6 +67,8 @@ static const struct ka_region_ops mem_ops = {
 	.fence = mem_nothing,
 	.prepare = mem_prepare,
 	.sync = mem_sync,
+	.release = mem_release,
+	.restore = mem_release,
 	.leaving = mem_nothing,
 	.close = mem_close,
 };

@@ -52,6 +52,7 @@
 struct pmem2_region {
 	struct ka_region rg;
 	int fd;
+	bool writable;
 	void *window; /* the reservation, window_bytes long */
 	size_t window_bytes;
 	struct pmem2_source *source;
@@ -107,6 +108,67 @@ static int p2_prepare(struct ka_region *rg, uint64_t off, size_t len)
 	return -KA_ERR_MEMORY;
 }
 
+/* Maps a part of the window: for a file on a DAX filesystem so that the mapping is durable. */
+static int map_part(struct pmem2_region *p2, uint64_t off, uint64_t len, bool *ret_durable)
+{
+	int prot = PROT_READ | (p2->writable ? PROT_WRITE : 0);
+	uint8_t *at = p2->rg.base + off;
+	void *map =
+		mmap(at, len, prot, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, p2->fd, (off_t)off);
+
+	*ret_durable = map != MAP_FAILED;
+	if (map == MAP_FAILED)
+		map = mmap(at, len, prot, MAP_SHARED | MAP_FIXED, p2->fd, (off_t)off);
+	if (map == MAP_FAILED)
+		return -errno;
+	madvise(at, len, MADV_DONTDUMP);
+	madvise(at, len, MADV_HUGEPAGE);
+	return 0;
+}
+
+/* Address space without memory: whoever looks there crashes, rather than reads what is not ours. */
+static int unmap_part(struct pmem2_region *p2, uint64_t off, uint64_t len)
+{
+	void *map = mmap(p2->rg.base + off, len, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	return map == MAP_FAILED ? -errno : 0;
+}
+
+static int p2_release(struct ka_region *rg, uint64_t off, uint64_t len)
+{
+	struct pmem2_region *p2 = to_pmem2(rg);
+	int err;
+
+	if (!len)
+		return 0;
+	if (rg->info.kind != KA_REGION_FILE)
+		return -EOPNOTSUPP;
+	err = unmap_part(p2, off, len);
+	if (!err &&
+	    fallocate(p2->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len))
+		err = -errno;
+	return err;
+}
+
+static int p2_restore(struct ka_region *rg, uint64_t off, uint64_t len)
+{
+	struct pmem2_region *p2 = to_pmem2(rg);
+	bool durable;
+	int err;
+
+	if (rg->info.kind != KA_REGION_FILE)
+		return -EOPNOTSUPP;
+	/* Room on the filesystem of the file: else a store would be SIGBUS, much later. */
+	if (fallocate(p2->fd, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) && errno != EOPNOTSUPP)
+		err = -errno;
+	else
+		err = map_part(p2, off, len, &durable);
+	if (err)
+		p2_release(rg, off, len);
+	return err;
+}
+
 static int p2_sync(struct ka_region *rg)
 {
 	if (!rg->info.needs_sync)
@@ -157,6 +219,8 @@ static const struct ka_region_ops p2_ops = {
 	.prepare = p2_prepare,
 	.exists = p2_exists,
 	.sync = p2_sync,
+	.release = p2_release,
+	.restore = p2_restore,
 	.leaving = p2_leaving,
 	.close = p2_close,
 };
@@ -252,10 +316,10 @@ static bool has_disk(int fd)
 static int map_region(struct pmem2_region *p2, bool write)
 {
 	struct ka_region_info *info = &p2->rg.info;
-	int prot = PROT_READ | (write ? PROT_WRITE : 0);
-	uint8_t *base;
-	void *at;
+	bool durable;
+	int err;
 
+	p2->writable = write;
 	p2->window_bytes = info->capacity_bytes + WINDOW_ALIGN;
 	p2->window = mmap(NULL, p2->window_bytes, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -263,20 +327,10 @@ static int map_region(struct pmem2_region *p2, bool write)
 		p2->window = NULL;
 		return -errno;
 	}
-	base = (uint8_t *)ka_align_up((uintptr_t)p2->window, WINDOW_ALIGN);
-	/* A file on a DAX filesystem: the mapping itself is durable. */
-	at = mmap(base, info->capacity_bytes, prot, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED,
-		  p2->fd, 0);
-	if (at == MAP_FAILED) {
-		at = mmap(base, info->capacity_bytes, prot, MAP_SHARED | MAP_FIXED, p2->fd, 0);
-		info->needs_sync = info->kind == KA_REGION_FILE && has_disk(p2->fd);
-	}
-	if (at == MAP_FAILED)
-		return -errno;
-	madvise(base, info->capacity_bytes, MADV_DONTDUMP);
-	madvise(base, info->capacity_bytes, MADV_HUGEPAGE);
-	p2->rg.base = base;
-	return 0;
+	p2->rg.base = (uint8_t *)ka_align_up((uintptr_t)p2->window, WINDOW_ALIGN);
+	err = map_part(p2, 0, info->capacity_bytes, &durable);
+	info->needs_sync = !durable && info->kind == KA_REGION_FILE && has_disk(p2->fd);
+	return err;
 }
 
 static int attach_pmem2(struct pmem2_region *p2)

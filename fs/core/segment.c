@@ -27,7 +27,8 @@ int ka_segs_init(struct ka_segs *segs, uint64_t count, uint32_t bytes, uint64_t 
 	uint64_t i;
 	void *map;
 
-	*segs = (struct ka_segs){.count = count, .bytes = bytes, .hint = 1};
+	*segs = (struct ka_segs){
+		.count = count, .bytes = bytes, .hint = 1, .limit = owned_bytes / bytes};
 	pthread_mutex_init(&segs->lock, NULL);
 	segs->seg = calloc(count, sizeof(*segs->seg));
 	if (!segs->seg)
@@ -61,6 +62,10 @@ void ka_segs_release(struct ka_segs *segs)
 
 static void make_free(struct ka_segs *segs, uint64_t index)
 {
+	if (index >= segs->limit) {
+		segs->seg[index].state = KA_SEG_ABSENT;
+		return;
+	}
 	if (atomic_load(&segs->seg[index].bad)) {
 		segs->seg[index].state = KA_SEG_BAD;
 		return;
@@ -110,7 +115,7 @@ bool ka_segs_ckpt_helps(struct ka_segs *segs)
 	return helps;
 }
 
-static uint64_t kept_back(const struct ka_segs *segs, enum ka_space_class cls)
+uint64_t ka_segs_kept_back(const struct ka_segs *segs, enum ka_space_class cls)
 {
 	uint64_t ckpt = atomic_load(&segs->ckpt_need);
 	uint64_t promised = atomic_load(&segs->prealloc_need);
@@ -144,7 +149,7 @@ int ka_segs_alloc(struct ka_segs *segs, enum ka_space_class cls, enum ka_seg_sta
 	int err = 0;
 
 	pthread_mutex_lock(&segs->lock);
-	if (segs->free <= kept_back(segs, cls)) {
+	if (segs->free <= ka_segs_kept_back(segs, cls)) {
 		err = checkpoint_helps(segs, cls) ? -KA_ERR_NEED_CKPT : -ENOSPC;
 		goto out;
 	}
@@ -179,6 +184,26 @@ void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t
 	pthread_mutex_unlock(&segs->lock);
 }
 
+void ka_segs_set_limit(struct ka_segs *segs, uint64_t limit)
+{
+	uint64_t i;
+
+	pthread_mutex_lock(&segs->lock);
+	segs->limit = limit;
+	for (i = 1; i < segs->count; i++) {
+		struct ka_seg *seg = &segs->seg[i];
+
+		if (i >= limit && (seg->state == KA_SEG_FREE || seg->state == KA_SEG_BAD)) {
+			segs->free -= seg->state == KA_SEG_FREE;
+			seg->state = KA_SEG_ABSENT;
+		} else if (i < limit && seg->state == KA_SEG_ABSENT) {
+			seg->prepared = false;
+			make_free(segs, i);
+		}
+	}
+	pthread_mutex_unlock(&segs->lock);
+}
+
 bool ka_segs_hold(struct ka_segs *segs, uint64_t index)
 {
 	bool full;
@@ -202,7 +227,8 @@ void ka_segs_unhold(struct ka_segs *segs, uint64_t index)
 void ka_segs_free(struct ka_segs *segs, uint64_t index)
 {
 	pthread_mutex_lock(&segs->lock);
-	if (segs->seg[index].state != KA_SEG_FREE && segs->seg[index].state != KA_SEG_BAD)
+	if (segs->seg[index].state != KA_SEG_FREE && segs->seg[index].state != KA_SEG_BAD &&
+	    segs->seg[index].state != KA_SEG_ABSENT)
 		make_free(segs, index);
 	pthread_mutex_unlock(&segs->lock);
 }
@@ -267,7 +293,7 @@ void ka_segs_covered(struct ka_segs *segs, uint64_t floor_seq)
 
 uint64_t ka_segs_avail(struct ka_segs *segs, uint64_t *ret_free_bytes)
 {
-	uint64_t i, unused = 0, kept = kept_back(segs, KA_SPACE_NORMAL);
+	uint64_t i, unused = 0, kept = ka_segs_kept_back(segs, KA_SPACE_NORMAL);
 
 	pthread_mutex_lock(&segs->lock);
 	for (i = 1; i < segs->count; i++) {
@@ -289,7 +315,7 @@ uint64_t ka_segs_avail(struct ka_segs *segs, uint64_t *ret_free_bytes)
 
 uint64_t ka_segs_takeable(struct ka_segs *segs, enum ka_space_class cls)
 {
-	uint64_t free = atomic_load(&segs->free), kept = kept_back(segs, cls);
+	uint64_t free = atomic_load(&segs->free), kept = ka_segs_kept_back(segs, cls);
 
 	return free - ka_min(free, kept);
 }
@@ -298,7 +324,7 @@ int ka_segs_check(struct ka_segs *segs, enum ka_space_class cls)
 {
 	int err;
 
-	if (atomic_load(&segs->free) >= kept_back(segs, cls))
+	if (atomic_load(&segs->free) >= ka_segs_kept_back(segs, cls))
 		return 0;
 	pthread_mutex_lock(&segs->lock);
 	err = checkpoint_helps(segs, cls) ? -KA_ERR_NEED_CKPT : -ENOSPC;

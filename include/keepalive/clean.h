@@ -22,6 +22,8 @@ enum ka_clean_policy {
 	KA_CLEAN_COST_BENEFIT,
 	/* space is short: what takes the least work */
 	KA_CLEAN_GREEDY,
+	/* the same, where that is little work: more memory could be had instead */
+	KA_CLEAN_CHEAP,
 };
 
 struct ka_clean_stats {

@@ -44,7 +44,10 @@
 	X(REPLAY_SPACE, EIO, "record makes too many extents")                \
 	X(NEED_CKPT, ENOSPC, "a checkpoint has to free space first")         \
 	X(DAMAGED, EROFS, "filesystem is damaged; run fsck.keepalivefs")     \
-	X(FAILED, EIO, "filesystem has stopped after an internal error")
+	X(FAILED, EIO, "filesystem has stopped after an internal error")     \
+	X(LEND_STUCK, EIO, "something in the slice cannot be read")          \
+	X(LEND_LAST, ENOSPC, "the first slice cannot be lent")               \
+	X(LEND_NONE, EINVAL, "nothing is lent")
 
 enum ka_err {
 	KA_ERR_BASE = 4096, /* above every errno */

@@ -28,6 +28,7 @@ struct ka_fs_opts {
 	enum ka_verify verify;
 	bool noatime;	     /* reading does not update the time of access */
 	bool nodiratime;     /* ... of directories */
+	bool reclaim_manual; /* memory that is lent does not come back by itself */
 	bool thorough;	     /* recovery looks through every segment without a header */
 	uint64_t ckpt_bytes; /* log since the last checkpoint that asks for one; 0: default */
 	const struct ka_super *super;	/* counts instead of what is stored; NULL: read it */
@@ -38,6 +39,7 @@ struct ka_format_opts {
 	uint8_t uuid[16];
 	char label[KA_LABEL_MAX + 1];
 	uint64_t capacity_bytes; /* of the region to use */
+	uint64_t owned_bytes;	 /* of those, rounded up to slices; the rest is lent. 0: all */
 	uint64_t slice_bytes;	 /* 0: chosen */
 	uint32_t root_uid;
 	uint32_t root_gid;
@@ -99,8 +101,9 @@ struct ka_fs_status {
 	struct ka_super super; /* as on media now */
 	uint64_t used_bytes;   /* in no way available to ordinary writes */
 	uint64_t free_bytes;
-	uint64_t avail_bytes; /* free without the reserve */
-	uint64_t files;	      /* inodes, the root included */
+	uint64_t avail_bytes;  /* free without the reserve */
+	uint64_t growth_bytes; /* lent, and comes back when it is needed */
+	uint64_t files;	       /* inodes, the root included */
 	uint64_t extents;
 	uint64_t log_bytes; /* since the last checkpoint */
 	uint64_t log_records;

@@ -21,6 +21,7 @@ struct ka_ioc_status {
 	uint64_t used_bytes;
 	uint64_t free_bytes;
 	uint64_t avail_bytes;
+	uint64_t growth_bytes; /* lent, and comes back when it is needed */
 	uint64_t files;
 	uint64_t extents;
 	uint64_t log_bytes;
@@ -100,5 +101,36 @@ struct ka_ioc_clean {
 };
 
 #define KA_IOC_CLEAN _IOWR('K', 0x52, struct ka_ioc_clean)
+
+/* Lends the last slice, or says what that would come to; lend.h. */
+#define KA_IOC_LEND_PLAN 1u /* nothing is done */
+
+struct ka_ioc_lend {
+	uint32_t flags;
+	uint32_t finished; /* out: there is no more that can be lent, and keep_bytes kept */
+	int32_t error;	   /* out: why the slice stays, a code of err.h; 0: it does not */
+	uint32_t rsv;
+	uint64_t slice_bytes;
+	uint64_t keep_bytes; /* in: free space that stays */
+	uint64_t capacity_bytes;
+	uint64_t owned_bytes; /* now */
+	uint64_t plan_bytes;  /* owned when all is done, about */
+	uint64_t move_bytes;  /* that have to be moved for that */
+	uint64_t move_ns;     /* how long that takes, about; 0: not known */
+	uint64_t moved_bytes; /* in this step */
+};
+
+#define KA_IOC_LEND _IOWR('K', 0x53, struct ka_ioc_lend)
+
+/* Takes one slice back. */
+struct ka_ioc_reclaim {
+	int32_t error; /* why the system keeps it, a code of err.h; 0: it does not */
+	uint32_t rsv;
+	uint64_t slice_bytes;
+	uint64_t capacity_bytes;
+	uint64_t owned_bytes; /* now */
+};
+
+#define KA_IOC_RECLAIM _IOR('K', 0x54, struct ka_ioc_reclaim)
 
 #endif

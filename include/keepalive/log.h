@@ -87,6 +87,12 @@ int ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *hea
 void ka_log_cancel(struct ka_slot *slot);
 
 /*
+ * Ends the segments from index limit on in which positions stand: the next record goes
+ * elsewhere. Takes the locks of the positions.
+ */
+void ka_log_leave(struct ka_log *log, uint64_t limit);
+
+/*
  * Takes a free segment as ka_segs_alloc does, under a new generation, and
  * prepares its memory. For the log itself and for checkpoints.
  */

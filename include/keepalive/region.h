@@ -9,6 +9,9 @@
  * after a flush of its bytes (ka_region_copy flushes by itself) and then a
  * fence by the same thread.
  *
+ * Memory behind the limit is not ours: it is neither read nor stored to. It can be
+ * given back to the system (ka_region_release), and asked for again.
+ *
  * Memory can be broken: to touch poison on a DAX device, or a region file that
  * was truncated under us, is SIGBUS. Of stores that met one the next fence tells.
  * Reads go through ka_region_guard or ka_region_read where an error is to be one,
@@ -71,7 +74,7 @@ void ka_region_close(struct ka_region *rg);
 
 const struct ka_region_info *ka_region_info(const struct ka_region *rg);
 
-/* The bytes [off, off + len), or NULL where that is not inside the region. */
+/* The bytes [off, off + len), or NULL where that is not inside the region, or behind its limit. */
 const void *ka_region_at(const struct ka_region *rg, uint64_t off, uint64_t len);
 
 /* Ordinary store; becomes durable by ka_region_flush and ka_region_fence. */
@@ -116,6 +119,26 @@ int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len);
 
 /* Whether these bytes are there still: a region file can be truncated under its users. */
 bool ka_region_exists(struct ka_region *rg, uint64_t off, size_t len);
+
+/* From now on what lies at or above bytes is not ours. It has to be the capacity at most. */
+void ka_region_set_limit(struct ka_region *rg, uint64_t bytes);
+uint64_t ka_region_limit(const struct ka_region *rg);
+
+/* Whether memory of this region can be given back and had again. */
+bool ka_region_can_release(const struct ka_region *rg);
+
+/*
+ * Gives the memory in [off, end) back to the system, after lowering the limit to off: what was
+ * there is gone. 0, -EOPNOTSUPP or another code; the limit is lowered in any case.
+ */
+int ka_region_release(struct ka_region *rg, uint64_t off, uint64_t end);
+
+/*
+ * Has the memory from the limit up to end back, with whatever in it, and raises the limit.
+ * 0 or a code, with the limit as it was: -EOPNOTSUPP, -ENOSPC and others where the system
+ * does not give it.
+ */
+int ka_region_restore(struct ka_region *rg, uint64_t end);
 
 /*
  * For a region in the page cache of a disk: writes everything back. Nothing to

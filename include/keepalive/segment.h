@@ -67,6 +67,7 @@ struct ka_segs {
 	_Atomic uint64_t free;	/* in state free */
 	_Atomic uint64_t freed; /* how often one became free */
 	uint64_t hint;		/* no free one below it */
+	uint64_t limit;		/* from here on none is given out, and none becomes free */
 	/* free segments that have to stay for checkpoints; the owner keeps it up to date */
 	_Atomic uint64_t ckpt_need;
 	_Atomic uint64_t ckpt_cost;	/* segments that the next one will take */
@@ -107,8 +108,17 @@ void ka_segs_close(struct ka_segs *segs, uint64_t index, uint32_t used, uint64_t
 /* A memory error was met there: not to be used again. Tells whether that is news. */
 bool ka_segs_set_bad(struct ka_segs *segs, uint64_t index);
 
+/* Free segments that an operation of this class leaves alone. */
+uint64_t ka_segs_kept_back(const struct ka_segs *segs, enum ka_space_class cls);
+
 /* Segments that an operation of this class can still take. */
 uint64_t ka_segs_takeable(struct ka_segs *segs, enum ka_space_class cls);
+
+/*
+ * From now on the segments from index limit on are not used for anything new: those that are
+ * or become free are absent. Absent ones below it are free, and their memory is taken for new.
+ */
+void ka_segs_set_limit(struct ka_segs *segs, uint64_t limit);
 
 /* Bytes of segments that are bad, those with live data in them too. */
 uint64_t ka_segs_bad_bytes(struct ka_segs *segs);

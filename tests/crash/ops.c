@@ -9,6 +9,8 @@
 
 #include "fsck.h"
 #include "keepalive/clean.h"
+#include "keepalive/err.h"
+#include "keepalive/lend.h"
 #include "workload.h"
 
 /* ---- paths ------------------------------------------------------------ */
@@ -308,6 +310,27 @@ static int run_clean(struct memfs *m, const struct op *op)
 	return err;
 }
 
+/* As long as there is anything to give up. */
+static int run_lend(struct memfs *m, const struct op *op)
+{
+	struct ka_lend_stats stats = {0};
+	int err = 0;
+
+	(void)op;
+	while (!err)
+		err = ka_lend_slice(m->fs, &stats);
+	return err == -ENOSPC ? 0 : err;
+}
+
+static int run_reclaim(struct memfs *m, const struct op *op)
+{
+	struct ka_lend_stats stats = {0};
+	int err = ka_reclaim_slice(m->fs, &stats);
+
+	(void)op;
+	return err == -KA_ERR_LEND_NONE ? 0 : err;
+}
+
 static int run_remount(struct memfs *m, const struct op *op)
 {
 	(void)op;
@@ -415,6 +438,8 @@ const struct op ops[] = {
 	{"atime", run_read, "a"},
 	{"checkpoint", run_checkpoint},
 	{"clean", run_clean},
+	{"lend", run_lend},
+	{"reclaim", run_reclaim},
 	{"remount", run_remount, .phase = true},
 	{"recovery", run_recovery, .phase = true},
 	{"fsck", run_fsck, .phase = true},

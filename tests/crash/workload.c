@@ -175,6 +175,25 @@ static void build_holes(struct memfs *m)
 	assert_ok(memfs_truncate(m->fs, ballast, 1000));
 }
 
+/* What lives lies at the end, some of it uncovered; in front there is room. */
+static void build_tail(struct memfs *m)
+{
+	ka_ino_t ballast = memfs_file(m->fs, KA_ROOT_INO, "ballast"), ino;
+	char name[16];
+	unsigned i;
+
+	for (i = 0; m->fs->segs.free > 6; i++)
+		memfs_write_pattern(m->fs, ballast, i * 50000ull, 50000, i);
+	for (i = 0; m->fs->segs.free > 4; i++) {
+		if (i == 1)
+			assert_ok(ka_fs_checkpoint(m->fs));
+		snprintf(name, sizeof(name), "tail%u", i);
+		ino = memfs_file(m->fs, KA_ROOT_INO, name);
+		memfs_write_pattern(m->fs, ino, 0, 90000, i);
+	}
+	assert_ok(memfs_truncate(m->fs, ballast, 1000));
+}
+
 /* Then comes a machine with fewer processors, which closes what it cannot use. */
 static void build_smaller(struct memfs *m)
 {
@@ -187,12 +206,12 @@ static void build_smaller(struct memfs *m)
 }
 
 const struct start starts[] = {
-	{"clean", SMALL, 1, build_clean, true},	     {"log", SMALL, 1, build_log, true},
-	{"change", SMALL, 1, build_change, true},    {"noend", SMALL, 1, build_no_end, false},
-	{"split", SMALL, 1, build_split, true},	     {"nospare", SMALL, 1, build_no_spare, false},
-	{"holes", SMALL, 1, build_holes, true},	     {"full", SMALL, 1, build_full, true},
-	{"two", LARGE, 2, build_two, true},	     {"nodata", SMALL, 1, build_no_data, false},
-	{"smaller", LARGE, 2, build_smaller, false},
+	{"clean", SMALL, 1, build_clean, true},	    {"log", SMALL, 1, build_log, true},
+	{"change", SMALL, 1, build_change, true},   {"noend", SMALL, 1, build_no_end, false},
+	{"split", SMALL, 1, build_split, true},	    {"nospare", SMALL, 1, build_no_spare, false},
+	{"holes", SMALL, 1, build_holes, true},	    {"tail", SMALL, 1, build_tail, true},
+	{"full", SMALL, 1, build_full, true},	    {"two", LARGE, 2, build_two, true},
+	{"nodata", SMALL, 1, build_no_data, false}, {"smaller", LARGE, 2, build_smaller, false},
 };
 const size_t start_count = KA_ARRAY_SIZE(starts);
 

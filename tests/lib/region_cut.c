@@ -152,6 +152,31 @@ static int cut_prepare(struct ka_region *rg, uint64_t off, size_t len)
 	return c->limit && off + len > c->limit ? -ENOSPC : 0;
 }
 
+/*
+ * Memory that goes to somebody else, or comes from there: what was not durable yet is lost, and
+ * the rest is garbage, at once and for good.
+ */
+static int cut_spoil(struct ka_region *rg, uint64_t off, uint64_t len)
+{
+	struct cut_region *c = to_cut(rg);
+	uint8_t line[CUT_LINE];
+	struct open_line *o;
+	uint64_t at;
+
+	for (at = off; at < off + len; at += CUT_LINE) {
+		if (at % UNDO_PAGE >= UNDO_GARBAGE)
+			continue;
+		undo_garbage(at, line);
+		o = open_line(c, at / CUT_LINE);
+		o->stores = 0;
+		undo_store(c->base, at, line, sizeof(line));
+		memcpy(o->stored[o->stores++], line, sizeof(line));
+		o->flushed = 1;
+		make_durable(c, o);
+	}
+	return 0;
+}
+
 static int cut_sync(struct ka_region *rg)
 {
 	(void)rg;
@@ -181,6 +206,8 @@ static const struct ka_region_ops cut_ops = {
 	.fence = cut_fence,
 	.prepare = cut_prepare,
 	.sync = cut_sync,
+	.release = cut_spoil,
+	.restore = cut_spoil,
 	.leaving = cut_leaving,
 	.close = cut_close,
 };

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "test.h"
+
 #include "region.h"
 
 int undo_open(struct undo *u, uint64_t bytes)
@@ -117,6 +119,28 @@ static int region_prepare(struct ka_region *rg, uint64_t off, size_t len)
 	return 0;
 }
 
+void undo_garbage(uint64_t off, uint8_t *line)
+{
+	struct test_rng rng = {.state = off};
+
+	test_fill(&rng, line, UNDO_LINE);
+}
+
+/* What somebody else had leaves nothing of ours; here, to be quick, at the front of each page. */
+static int region_spoil(struct ka_region *rg, uint64_t off, uint64_t len)
+{
+	uint8_t line[UNDO_LINE];
+	uint64_t at;
+
+	for (at = off; at < off + len; at += UNDO_LINE) {
+		if (at % UNDO_PAGE >= UNDO_GARBAGE)
+			continue;
+		undo_garbage(at, line);
+		region_store(rg, at, line, sizeof(line));
+	}
+	return 0;
+}
+
 static int region_sync(struct ka_region *rg)
 {
 	(void)rg;
@@ -135,6 +159,8 @@ static const struct ka_region_ops undo_ops = {
 	.fence = region_nothing,
 	.prepare = region_prepare,
 	.sync = region_sync,
+	.release = region_spoil,
+	.restore = region_spoil,
 	.leaving = region_nothing,
 	.close = region_close,
 };

@@ -18,6 +18,9 @@
 #include "keepalive/region.h"
 
 #define UNDO_LINE 64u
+/* Of memory that was lent so much of each page is garbage, which is quicker than all of it. */
+#define UNDO_PAGE    4096u
+#define UNDO_GARBAGE 256u
 
 struct undo_entry {
 	uint32_t line;
@@ -46,6 +49,9 @@ size_t undo_mark(struct undo *u);
 
 /* Undoes what was stored since the newest mark, and brings the one before it back. */
 void undo_back(struct undo *u, size_t before);
+
+/* What a line of lent memory holds when it comes back. */
+void undo_garbage(uint64_t off, uint8_t *line);
 
 /* Whether nothing was stored since the newest mark. */
 bool undo_untouched(const struct undo *u);

@@ -19,6 +19,8 @@
 
 #include "fs.h"
 #include "keepalive/clean.h"
+#include "keepalive/err.h"
+#include "keepalive/lend.h"
 #include "memfs.h"
 
 #define RUNS	   20
@@ -953,6 +955,27 @@ static void op_clean(struct model *o)
 	assert_int_equal(stats.stuck, 0);
 }
 
+/* What cannot be lent for want of room stays. */
+static void op_lend(struct model *o)
+{
+	struct ka_lend_stats stats = {0};
+	int err = 0;
+
+	while (!err && below(o, 4))
+		err = ka_lend_slice(o->m.fs, &stats);
+	assert_true(!err || err == -ENOSPC || err == -KA_ERR_LEND_LAST);
+}
+
+static void op_reclaim(struct model *o)
+{
+	struct ka_lend_stats stats = {0};
+	int err = 0;
+
+	while (!err && below(o, 4))
+		err = ka_reclaim_slice(o->m.fs, &stats);
+	assert_true(!err || err == -KA_ERR_LEND_NONE);
+}
+
 static void op_remount(struct model *o)
 {
 	again(o, false);
@@ -978,7 +1001,8 @@ static const struct {
 	{"handle", op_handle, 50, 50},	    {"read", op_read, 80, 40},
 	{"lookup", op_lookup, 20, 20},	    {"checkpoint", op_checkpoint, 6, 12},
 	{"remount", op_remount, 3, 3},	    {"crash", op_crash, 8, 8},
-	{"clean", op_clean, 20, 20},
+	{"clean", op_clean, 20, 20},	    {"lend", op_lend, 10, 10},
+	{"reclaim", op_reclaim, 8, 8},
 };
 
 static void step(struct model *o)
@@ -1001,6 +1025,7 @@ static void step(struct model *o)
 /* In the end everything can be deleted, and nothing is left of it. */
 static void clear(struct model *o)
 {
+	struct ka_lend_stats lend = {0};
 	struct ka_fs_status st;
 	struct entry *e;
 	size_t i;
@@ -1030,6 +1055,8 @@ static void clear(struct model *o)
 	assert_int_equal(st.files, 1);
 	assert_int_equal(st.extents, 0);
 	/* Two checkpoints of next to nothing, and what the positions and the cleaner have open. */
+	while (!ka_reclaim_slice(o->m.fs, &lend))
+		;
 	assert_true(o->m.fs->segs.free + 1 + 2 + o->m.fs->log.writers + 1 >= o->m.fs->segs.count);
 }
 
