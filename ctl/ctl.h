@@ -27,6 +27,9 @@ enum {
 	CTL_OPT_OFFSET,
 	CTL_OPT_INODE,
 	CTL_OPT_PATH,
+	CTL_OPT_KEEP,
+	CTL_OPT_DRY_RUN,
+	CTL_OPT_SIZE,
 };
 
 struct ctl_args {
@@ -44,6 +47,9 @@ struct ctl_args {
 	const char *offset; /* as given; NULL: not */
 	const char *inode;
 	const char *path;
+	const char *keep; /* sizes, as given; NULL: not */
+	const char *size;
+	bool dry_run;
 };
 
 struct ctl_command {
@@ -61,6 +67,8 @@ extern const struct ctl_command ctl_status;
 extern const struct ctl_command ctl_dump;
 extern const struct ctl_command ctl_scrub;
 extern const struct ctl_command ctl_clean;
+extern const struct ctl_command ctl_lend;
+extern const struct ctl_command ctl_reclaim;
 extern const struct ctl_command ctl_extract;
 extern const struct ctl_command ctl_image;
 extern const struct ctl_command ctl_seal;

@@ -8,7 +8,8 @@
 #include "program.h"
 
 static const struct ctl_command *const commands[] = {
-	&ctl_status, &ctl_dump, &ctl_scrub, &ctl_clean, &ctl_extract, &ctl_image, &ctl_seal,
+	&ctl_status, &ctl_lend,	   &ctl_reclaim, &ctl_clean, &ctl_scrub,
+	&ctl_seal,   &ctl_extract, &ctl_image,	 &ctl_dump,
 };
 
 static const char help[] =
@@ -17,12 +18,14 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  status TARGET               what a mounted filesystem, or a region, holds and how it is\n"
-	"  dump REGION                 the structures in a region, readable\n"
-	"  scrub MOUNTPOINT            read everything and verify every checksum\n"
+	"  lend MOUNTPOINT             give memory that the files do not need to the system\n"
+	"  reclaim MOUNTPOINT          take it back\n"
 	"  clean MOUNTPOINT            move what lives together, to have free space in one piece\n"
+	"  scrub MOUNTPOINT            read everything and verify every checksum\n"
+	"  seal MOUNTPOINT             the last step before a reboot: all is safe, and stays as it is\n"
 	"  extract REGION [PATH] DEST  copy files out of a region, a damaged one too\n"
 	"  image REGION FILE           copy a filesystem to a sparse file, and back\n"
-	"  seal MOUNTPOINT             the last step before a reboot: all is safe, and stays as it is\n"
+	"  dump REGION                 the structures in a region, readable\n"
 	"\n"
 	"  -h, --help                  print this help; after a command: the help of that command\n"
 	"  -V, --version               print the version\n"
@@ -76,6 +79,15 @@ static bool take_option(struct ctl_args *args, int c)
 		return true;
 	case CTL_OPT_PATH:
 		args->path = optarg;
+		return true;
+	case CTL_OPT_KEEP:
+		args->keep = optarg;
+		return true;
+	case CTL_OPT_SIZE:
+		args->size = optarg;
+		return true;
+	case CTL_OPT_DRY_RUN:
+		args->dry_run = true;
 		return true;
 	default:
 		return false;

@@ -57,7 +57,8 @@ static const char help[] =
 	"Make a keepalivefs filesystem in REGION: a regular file, or a dax device.\n"
 	"\n"
 	"  -s, --size SIZE    use SIZE bytes (K, M, G, T: powers of 1024); a file that\n"
-	"                     does not exist is created with this size\n"
+	"                     does not exist is created with this size, of a larger\n"
+	"                     one the rest is lent to the system from the start\n"
 	"  -L, --label LABEL  name the filesystem, up to 63 bytes\n"
 	"  -U, --uuid UUID    this UUID, or 'random' (the default), or 'time'\n"
 	"  -f, --force        overwrite what the region holds\n"
@@ -302,6 +303,9 @@ static void print_plan(const struct mkfs *m, const struct ka_super *sb)
 		fputs("none", stdout);
 	printf("\n  size      %s (%" PRIu64 " bytes)\n", ka_format_size(size, sb->capacity_bytes),
 	       sb->capacity_bytes);
+	if (sb->owned_bytes < sb->capacity_bytes)
+		printf("  lent      %s of that, from the start\n",
+		       ka_format_size(part, sb->capacity_bytes - sb->owned_bytes));
 	printf("  segments  %" PRIu64 " of %s\n", sb->segments,
 	       ka_format_size(part, sb->segment_bytes));
 	printf("  slices    %" PRIu32 " of %s\n", sb->slices,
@@ -314,11 +318,16 @@ static int explain(const struct mkfs *m, int err)
 	return err;
 }
 
-/* Takes the whole region where no size was given. */
+/*
+ * Takes the whole region where no size was given. Of a file what is beyond the size is lent
+ * from the start, and can be had later.
+ */
 static int choose_size(struct mkfs *m, const struct ka_region_info *info)
 {
 	if (m->opts.capacity_bytes <= info->capacity_bytes) {
-		m->opts.capacity_bytes = m->opts.capacity_bytes ?: info->capacity_bytes;
+		m->opts.owned_bytes = m->opts.capacity_bytes;
+		if (!m->opts.capacity_bytes || info->kind == KA_REGION_FILE)
+			m->opts.capacity_bytes = info->capacity_bytes;
 		return 0;
 	}
 	ka_msg(&m->sink, KA_MSG_ERROR,

@@ -9,6 +9,7 @@
 #include "keepalive/clean.h"
 #include "keepalive/err.h"
 #include "keepalive/ioctl.h"
+#include "keepalive/lend.h"
 #include "keepalive/scrub.h"
 #include "keepalive/util.h"
 #include "server.h"
@@ -31,6 +32,7 @@ static void reply_status(fuse_req_t req)
 		.used_bytes = status.used_bytes,
 		.free_bytes = status.free_bytes,
 		.avail_bytes = status.avail_bytes,
+		.growth_bytes = status.growth_bytes,
 		.files = status.files,
 		.extents = status.extents,
 		.log_bytes = status.log_bytes,
@@ -127,6 +129,52 @@ static void clean(fuse_req_t req, const struct ka_ioc_clean *in)
 		fuse_reply_ioctl(req, 0, &out, sizeof(out));
 }
 
+static void lend(fuse_req_t req, const struct ka_ioc_lend *in)
+{
+	struct ka_fs *fs = server_of(req)->fs;
+	struct ka_lend_stats stats = {0};
+	struct ka_fs_status status;
+	struct ka_ioc_lend out = {.flags = in->flags, .keep_bytes = in->keep_bytes};
+	struct ka_lend_plan plan;
+
+	if (in->flags & ~KA_IOC_LEND_PLAN) {
+		reply_code(req, -EINVAL);
+		return;
+	}
+	if (!in->flags && ka_fs_is_rdonly(fs)) {
+		reply_code(req, -EROFS);
+		return;
+	}
+	ka_lend_plan(fs, in->keep_bytes, &plan);
+	ka_fs_get_status(fs, &status);
+	out.finished = plan.owned_bytes >= status.super.owned_bytes;
+	if (!out.finished && !(in->flags & KA_IOC_LEND_PLAN))
+		out.error = ka_lend_slice(fs, &stats);
+	ka_fs_get_status(fs, &status);
+	out.slice_bytes = status.super.slice_bytes;
+	out.capacity_bytes = status.super.capacity_bytes;
+	out.owned_bytes = status.super.owned_bytes;
+	out.plan_bytes = ka_min(plan.owned_bytes, out.owned_bytes);
+	out.move_bytes = plan.move_bytes;
+	out.move_ns = plan.move_ns;
+	out.moved_bytes = stats.moved_bytes;
+	fuse_reply_ioctl(req, 0, &out, sizeof(out));
+}
+
+static void reclaim(fuse_req_t req)
+{
+	struct ka_fs *fs = server_of(req)->fs;
+	struct ka_lend_stats stats = {0};
+	struct ka_ioc_reclaim out = {.error = ka_reclaim_slice(fs, &stats)};
+	struct ka_fs_status status;
+
+	ka_fs_get_status(fs, &status);
+	out.slice_bytes = status.super.slice_bytes;
+	out.capacity_bytes = status.super.capacity_bytes;
+	out.owned_bytes = status.super.owned_bytes;
+	fuse_reply_ioctl(req, 0, &out, sizeof(out));
+}
+
 static void set_seal(fuse_req_t req, const struct ka_ioc_seal *in)
 {
 	struct server *sv = server_of(req);
@@ -180,6 +228,10 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		scrub(req, in);
 	else if (cmd == KA_IOC_CLEAN)
 		clean(req, in);
+	else if (cmd == KA_IOC_LEND)
+		lend(req, in);
+	else if (cmd == KA_IOC_RECLAIM)
+		reclaim(req);
 	else
 		fuse_reply_err(req, ENOTTY);
 }

@@ -165,18 +165,20 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct ka_fs_status status;
 	struct statvfs sv;
+	uint64_t avail;
 
 	(void)ino;
 	ka_fs_get_status(server_of(req)->fs, &status);
+	avail = status.avail_bytes + status.growth_bytes;
 	sv = (struct statvfs){
 		.f_bsize = COUNT_BYTES,
 		.f_frsize = COUNT_BYTES,
-		.f_blocks = (status.used_bytes + status.free_bytes) / COUNT_BYTES,
-		.f_bfree = status.free_bytes / COUNT_BYTES,
-		.f_bavail = status.avail_bytes / COUNT_BYTES,
-		.f_files = status.files + status.avail_bytes / FILE_COST_BYTES,
-		.f_ffree = status.avail_bytes / FILE_COST_BYTES,
-		.f_favail = status.avail_bytes / FILE_COST_BYTES,
+		.f_blocks = status.super.capacity_bytes / COUNT_BYTES,
+		.f_bfree = (status.free_bytes + status.growth_bytes) / COUNT_BYTES,
+		.f_bavail = avail / COUNT_BYTES,
+		.f_files = status.files + avail / FILE_COST_BYTES,
+		.f_ffree = avail / FILE_COST_BYTES,
+		.f_favail = avail / FILE_COST_BYTES,
 		.f_namemax = KA_NAME_MAX,
 	};
 	fuse_reply_statfs(req, &sv);

@@ -20,11 +20,17 @@
 
 #include "keepalive/clean.h"
 #include "keepalive/err.h"
+#include "keepalive/lend.h"
 #include "keepalive/util.h"
 #include "log.h"
 #include "server.h"
 
 #define RETRY_MS 10000 /* after a checkpoint that failed */
+/* With lend=auto: this share of the capacity stays free, twice as much for so long is much. */
+#define LEND_KEEP_SHARE 16
+#define LEND_QUIET_MS	5000
+#define LEND_LOOK_MS	1000
+#define LEND_PAUSE_MS	50 /* between slices */
 /* Until space is looked for again, where there was none to be gained. */
 #define CLEAN_RETRY_MS 1000
 
@@ -148,6 +154,42 @@ static int clean_if_due(struct keeper *k)
 	return (int)ka_min(monotonic_ms() - begin + 1, CLEAN_RETRY_MS);
 }
 
+/*
+ * Lends the last slice where, for some time, twice as much was free as stays then: so what
+ * is deleted and written again at once moves nothing. Milliseconds until the next look; -1: never.
+ */
+static int lend_if_due(struct keeper *k)
+{
+	struct ka_lend_stats stats = {0};
+	struct ka_fs_status status;
+	struct ka_lend_plan plan;
+	int64_t now = monotonic_ms();
+	uint64_t keep;
+
+	if (k->sv->opts.lend == WHO_MANUAL || ka_fs_is_rdonly(k->sv->fs))
+		return -1;
+	ka_fs_get_status(k->sv->fs, &status);
+	keep = ka_max(status.super.slice_bytes, status.super.capacity_bytes / LEND_KEEP_SHARE);
+	ka_lend_plan(k->sv->fs, k->much_ms < 0 ? keep : 2 * keep, &plan);
+	if (plan.owned_bytes >= status.super.owned_bytes)
+		k->much_ms = 0;
+	else if (!k->much_ms)
+		k->much_ms = now;
+	else if (k->much_ms > 0 && now - k->much_ms >= LEND_QUIET_MS)
+		k->much_ms = -1; /* all of it now */
+	if (k->much_ms >= 0)
+		return LEND_LOOK_MS;
+	if (ka_lend_slice(k->sv->fs, &stats))
+		k->much_ms = 0;
+	return k->much_ms ? LEND_PAUSE_MS : LEND_QUIET_MS;
+}
+
+/* The earlier one; negative: never. */
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static void *run(void *arg)
 {
 	struct keeper *k = arg;
@@ -155,14 +197,11 @@ static void *run(void *arg)
 		{.fd = k->signal_fd, .events = POLLIN},
 		{.fd = k->kick_fd, .events = POLLIN},
 	};
-	int events, err = 0, clean_ms = -1;
+	int events, err = 0, wait_ms = -1;
 	eventfd_t count;
 
 	while (!atomic_load(&k->stop)) {
-		events = poll(fds, KA_ARRAY_SIZE(fds),
-			      clean_ms >= 0 ? clean_ms
-			      : err	    ? RETRY_MS
-					    : -1);
+		events = poll(fds, KA_ARRAY_SIZE(fds), wait_ms);
 		eventfd_read(k->kick_fd, &count);
 		if (atomic_load(&k->shaken) && !atomic_load(&k->ready))
 			complete_start(k);
@@ -170,7 +209,7 @@ static void *run(void *arg)
 			take_signal(k);
 		if (!err || !events)
 			err = checkpoint_if_due(k);
-		clean_ms = err ? -1 : clean_if_due(k);
+		wait_ms = err ? RETRY_MS : sooner(clean_if_due(k), lend_if_due(k));
 	}
 	return NULL;
 }

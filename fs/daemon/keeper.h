@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * keeper.h - the thread beside those that serve requests: it takes signals,
- * writes checkpoints, cleans when space is short, and completes the start.
+ * writes checkpoints, cleans when space is short, lends when there is plenty
+ * (lend=auto), and completes the start.
  *
  * Once the kernel has shaken hands, it asks the mount for its attributes, so
  * what it reports to the parent is that the mount answers. SIGTERM and SIGINT
@@ -14,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct server;
 
@@ -24,6 +26,7 @@ struct keeper {
 	int kick_fd;
 	int null_fd;   /* for when it leaves the terminal */
 	int parent_fd; /* -1: nobody waits; else one byte: the exit code */
+	int64_t much_ms; /* with lend=auto: since when much is free, monotonic; 0: it is not; -1: lending */
 	bool started;
 	_Atomic bool kicked;	   /* a checkpoint was asked for */
 	_Atomic bool clean_kicked; /* and the cleaner */

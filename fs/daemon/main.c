@@ -94,6 +94,7 @@ static int open_fs(struct server *sv)
 		.ckpt_bytes = sv->opts.ckpt_bytes,
 		.noatime = sv->opts.noatime,
 		.nodiratime = sv->opts.nodiratime,
+		.reclaim_manual = sv->opts.reclaim == WHO_MANUAL,
 		.sink = log_sink(),
 	};
 
@@ -283,7 +284,7 @@ static void fill_stdio(void)
 int main(int argc, char **argv)
 {
 	struct ka_msg_sink sink = ka_program_sink(DAEMON_NAME);
-	struct opts opts = {.verify = KA_VERIFY_FIRST};
+	struct opts opts = {.verify = KA_VERIFY_FIRST, .lend = WHO_MANUAL};
 	int err, code;
 
 	fill_stdio();

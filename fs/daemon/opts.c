@@ -34,6 +34,7 @@ enum key {
 	OPT_ALLOW_OTHER,
 	OPT_VERIFY,
 	OPT_RECLAIM,
+	OPT_LEND,
 	OPT_CHECKPOINT,
 	OPT_FSNAME,
 	OPT_SUBTYPE,
@@ -76,6 +77,7 @@ static const struct row rows[] = {
 	{"allow_other", OPT_ALLOW_OTHER},
 	{"verify=", OPT_VERIFY},
 	{"reclaim=", OPT_RECLAIM},
+	{"lend=", OPT_LEND},
 	{"checkpoint=", OPT_CHECKPOINT},
 	{"fsname=", OPT_FSNAME},
 	{"subtype=", OPT_SUBTYPE},
@@ -151,7 +153,11 @@ static const char help[] =
 	"     verify=always   ... at every read\n"
 	"     verify=never    ... not at all\n"
 	"     reclaim=auto|manual\n"
-	"                     what to do when space runs out while memory is lent\n"
+	"                     what to do when space runs out while memory is lent: take it\n"
+	"                     back (the default), or fail\n"
+	"     lend=auto|manual\n"
+	"                     whether to lend memory when much is free for a while; manual\n"
+	"                     (the default): only keepalivectl lend does\n"
 	"     checkpoint=SIZE write a checkpoint after so much log; bounds how long the next\n"
 	"                     mount takes if this one has no clean end\n"
 	"     fsname=NAME     the source that the mount shows; REGION by default\n"
@@ -204,17 +210,17 @@ static int choose_verify(const struct parse *p, const char *opt)
 	return 0;
 }
 
-static int choose_reclaim(const struct parse *p, const char *opt)
+static int choose_who(const struct parse *p, const char *opt, enum who *ret)
 {
 	static const char *const names[] = {
-		[RECLAIM_AUTO] = "auto",
-		[RECLAIM_MANUAL] = "manual",
+		[WHO_AUTO] = "auto",
+		[WHO_MANUAL] = "manual",
 	};
 	int value = choose(p, opt, names, KA_ARRAY_SIZE(names));
 
 	if (value < 0)
 		return value;
-	p->o->reclaim = (enum reclaim)value;
+	*ret = (enum who)value;
 	return 0;
 }
 
@@ -248,7 +254,9 @@ static int apply(struct parse *p, const struct row *row, const char *opt)
 	case OPT_VERIFY:
 		return choose_verify(p, opt);
 	case OPT_RECLAIM:
-		return choose_reclaim(p, opt);
+		return choose_who(p, opt, &p->o->reclaim);
+	case OPT_LEND:
+		return choose_who(p, opt, &p->o->lend);
 	case OPT_CHECKPOINT:
 		return take_checkpoint(p, opt);
 	case OPT_FSNAME:

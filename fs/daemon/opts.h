@@ -8,9 +8,10 @@
 
 #include "keepalive/fs.h"
 
-enum reclaim {
-	RECLAIM_AUTO,
-	RECLAIM_MANUAL,
+/* Who moves the boundary. */
+enum who {
+	WHO_AUTO,   /* the daemon */
+	WHO_MANUAL, /* keepalivectl */
 };
 
 struct opts {
@@ -23,9 +24,10 @@ struct opts {
 	bool noatime;
 	bool nodiratime;
 	enum ka_verify verify;
-	uint64_t ckpt_bytes;  /* log between checkpoints; 0: default */
-	enum reclaim reclaim; /* for lending, which this version does not have yet */
-	char *fuse;	      /* the -o string for libfuse */
+	uint64_t ckpt_bytes; /* log between checkpoints; 0: default */
+	enum who reclaim;    /* when space is used up while memory is lent */
+	enum who lend;	     /* when much is free */
+	char *fuse;	     /* the -o string for libfuse */
 };
 
 /*

@@ -250,7 +250,7 @@ truncate -s 16M large
 refused "mkfs with more than there is" large "has only" "$MKFS" -s 32M large
 check "mkfs with less than there is" "$MKFS" -q -s 8M large
 check "status of the part" "$CTL" status --json large
-grep -qF '"capacity_bytes": 8388608' out && ok "a part is used" || not_ok "a part is used"
+grep -qF '"owned_bytes": 8388608' out && ok "a part is used" || not_ok "a part is used"
 : >empty
 check "mkfs of an empty file" "$MKFS" -q -s 16M empty
 refused "mkfs of an empty file without a size" none "-s SIZE" "$MKFS" none
