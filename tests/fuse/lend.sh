@@ -135,6 +135,7 @@ check_region
 
 say "killed in the middle"
 mount_region
+rm -r "$mount/busy"
 dd if=/dev/urandom of="$mount/last" bs=1M count=30 status=none
 b2sum "$mount/last" >>"$work/sums"
 for i in 1 2 3 4 5 6; do
