@@ -175,6 +175,26 @@ static void reclaim(fuse_req_t req)
 	fuse_reply_ioctl(req, 0, &out, sizeof(out));
 }
 
+static void get_segments(fuse_req_t req, const struct ka_ioc_segments *in)
+{
+	struct ka_ioc_segments out = {.first = in->first};
+
+	out.count = (uint32_t)ka_seginfo_get(server_of(req)->fs, in->first, KA_IOC_SEGMENTS_MAX,
+					     out.segment, &out.seq);
+	fuse_reply_ioctl(req, 0, &out, sizeof(out));
+}
+
+static void damage_place(fuse_req_t req, const struct ka_damage_place *in)
+{
+	struct ka_damage_place place = *in;
+	int err = ka_damage_place_next(server_of(req)->fs, &place);
+
+	if (err)
+		reply_code(req, err);
+	else
+		fuse_reply_ioctl(req, 0, &place, sizeof(place));
+}
+
 static void set_seal(fuse_req_t req, const struct ka_ioc_seal *in)
 {
 	struct server *sv = server_of(req);
@@ -216,6 +236,8 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		fuse_reply_err(req, ENOTTY);
 	else if (cmd == KA_IOC_STATUS)
 		reply_status(req);
+	else if (cmd == KA_IOC_GET_SEGMENTS)
+		get_segments(req, in);
 	else if (!is_master(req)) /* paths are not for everybody either */
 		fuse_reply_err(req, EPERM);
 	else if (cmd == KA_IOC_GET_DAMAGE)
@@ -232,6 +254,8 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fu
 		lend(req, in);
 	else if (cmd == KA_IOC_RECLAIM)
 		reclaim(req);
+	else if (cmd == KA_IOC_DAMAGE_PLACE)
+		damage_place(req, in);
 	else
 		fuse_reply_err(req, ENOTTY);
 }

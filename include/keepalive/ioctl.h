@@ -11,6 +11,8 @@
 #include <linux/ioctl.h>
 #include <stdint.h>
 
+#include "keepalive/seginfo.h"
+
 #define KA_IOC_PATH_MAX 4096
 
 struct ka_ioc_status {
@@ -132,5 +134,21 @@ struct ka_ioc_reclaim {
 };
 
 #define KA_IOC_RECLAIM _IOR('K', 0x54, struct ka_ioc_reclaim)
+
+/* What segments hold, a page at a time; seginfo.h. For everybody. */
+#define KA_IOC_SEGMENTS_MAX 640 /* 16383 bytes is as large as an ioctl can be */
+
+struct ka_ioc_segments {
+	uint64_t first; /* in: number of the first one */
+	uint32_t count; /* out: how many follow; 0: there are no more */
+	uint32_t rsv;
+	uint64_t seq; /* out: the last record number given out */
+	struct ka_seginfo segment[KA_IOC_SEGMENTS_MAX];
+};
+
+#define KA_IOC_GET_SEGMENTS _IOWR('K', 0x60, struct ka_ioc_segments)
+
+/* Where the damage of KA_IOC_GET_DAMAGE lies, a step at a time; seginfo.h. */
+#define KA_IOC_DAMAGE_PLACE _IOWR('K', 0x61, struct ka_damage_place)
 
 #endif
