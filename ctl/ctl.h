@@ -30,6 +30,9 @@ enum {
 	CTL_OPT_KEEP,
 	CTL_OPT_DRY_RUN,
 	CTL_OPT_SIZE,
+	CTL_OPT_SVG,
+	CTL_OPT_WATCH,
+	CTL_OPT_COLOR,
 };
 
 struct ctl_args {
@@ -50,6 +53,10 @@ struct ctl_args {
 	const char *keep; /* sizes, as given; NULL: not */
 	const char *size;
 	bool dry_run;
+	const char *svg; /* file to write, or NULL */
+	bool watch;
+	const char *seconds; /* as given, or NULL */
+	const char *color;
 };
 
 struct ctl_command {
@@ -72,6 +79,7 @@ extern const struct ctl_command ctl_reclaim;
 extern const struct ctl_command ctl_extract;
 extern const struct ctl_command ctl_image;
 extern const struct ctl_command ctl_seal;
+extern const struct ctl_command ctl_map;
 
 /* "clean", "mounted", "sealed": as the superblock says. */
 const char *ctl_state_name(enum ka_super_state state);

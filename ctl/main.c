@@ -8,8 +8,8 @@
 #include "program.h"
 
 static const struct ctl_command *const commands[] = {
-	&ctl_status, &ctl_lend,	   &ctl_reclaim, &ctl_clean, &ctl_scrub,
-	&ctl_seal,   &ctl_extract, &ctl_image,	 &ctl_dump,
+	&ctl_status, &ctl_map,	&ctl_lend,    &ctl_reclaim, &ctl_clean,
+	&ctl_scrub,  &ctl_seal, &ctl_extract, &ctl_image,   &ctl_dump,
 };
 
 static const char help[] =
@@ -18,6 +18,7 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  status TARGET               what a mounted filesystem, or a region, holds and how it is\n"
+	"  map TARGET                  what each part of a region is used for, as a picture\n"
 	"  lend MOUNTPOINT             give memory that the files do not need to the system\n"
 	"  reclaim MOUNTPOINT          take it back\n"
 	"  clean MOUNTPOINT            move what lives together, to have free space in one piece\n"
@@ -88,6 +89,16 @@ static bool take_option(struct ctl_args *args, int c)
 		return true;
 	case CTL_OPT_DRY_RUN:
 		args->dry_run = true;
+		return true;
+	case CTL_OPT_SVG:
+		args->svg = optarg;
+		return true;
+	case CTL_OPT_WATCH:
+		args->watch = true;
+		args->seconds = optarg;
+		return true;
+	case CTL_OPT_COLOR:
+		args->color = optarg;
 		return true;
 	default:
 		return false;

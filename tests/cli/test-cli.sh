@@ -128,6 +128,7 @@ refused_by_all() {
 	refused "dump: $1" "$2" "$3" "$CTL" dump "$2"
 	refused "dump --json: $1" "$2" "$3" "$CTL" dump --json "$2"
 	refused "dump --path: $1" "$2" "$3" "$CTL" dump --path / "$2"
+	refused "map: $1" "$2" "$3" "$CTL" map "$2"
 	refused "extract: $1" "$2" "$3" "$CTL" extract "$2" extracted
 	[ ! -e extracted ] || not_ok "extract: $1" "it made something"
 	refused "image --restore: $1" "$2" "$3" "$CTL" image --restore "$2" target
@@ -533,6 +534,14 @@ refused "ctl without a command" none "no command" "$CTL"
 refused "ctl with an unknown command" none "'frobnicate'" "$CTL" frobnicate
 refused "ctl with an unknown option" none "'--frob'" "$CTL" --frob
 refused "status without a target" none "TARGET" "$CTL" status
+refused "map without a target" none "TARGET" "$CTL" map
+refused "map of a directory" none "not of a keepalivefs" "$CTL" map "$tmp"
+refused "map of what is not there" none "No such file" "$CTL" map none
+refused "map with two kinds of output" made "only one" "$CTL" map --json --watch made
+refused "map with another colour" made "'blue'" "$CTL" map --color blue made
+for seconds in 0 -1 x 1x nan 86401; do
+	refused "map --watch=$seconds" made "'$seconds'" "$CTL" map "--watch=$seconds" made
+done
 refused "dump without a region" none "REGION" "$CTL" dump
 refused "status of two targets" none "'b'" "$CTL" status a b
 refused "status with an unknown option" none "'--frob'" "$CTL" status --frob a
@@ -734,6 +743,7 @@ documented() {
 documented mkfs.keepalivefs mkfs.keepalivefs.8 "$MKFS"
 documented keepalivectl keepalivectl.8 "$CTL"
 documented "keepalivectl status" keepalivectl.8 "$CTL" status
+documented "keepalivectl map" keepalivectl.8 "$CTL" map
 documented "keepalivectl dump" keepalivectl.8 "$CTL" dump
 documented "keepalivectl scrub" keepalivectl.8 "$CTL" scrub
 documented "keepalivectl clean" keepalivectl.8 "$CTL" clean
