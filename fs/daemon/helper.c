@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "keepalive/util.h"
@@ -37,6 +39,14 @@
 
 #define NAME	  "keepalivehelper" /* 15 characters at most */
 #define SOCKET_FD 3
+
+/*
+ * It answers within milliseconds, unless somebody has stopped it. Less than the 10 s
+ * for which tools wait for a daemon on its way out.
+ */
+#define ANSWER_MS 5000
+#define ENDED_MS  1000 /* after its socket was closed */
+#define LOOK_MS	  5
 
 /* The memory of the command line, which ps shows. */
 static struct {
@@ -231,23 +241,39 @@ int helper_start(struct helper *h, const char *mountpoint)
 	return 0;
 }
 
+/* What answers late would be taken for the answer to the next request. */
+static int give_up(struct helper *h)
+{
+	close(h->fd);
+	h->fd = -1;
+	return -ETIMEDOUT;
+}
+
 int helper_ask(struct helper *h, enum helper_request request)
 {
+	struct pollfd answers = {.fd = h->fd, .events = POLLIN};
 	char byte = (char)request;
 	int answer;
 	ssize_t n;
 
 	if (h->fd < 0 || write(h->fd, &byte, 1) != 1)
 		return -EPIPE;
+	if (TEMP_FAILURE_RETRY(poll(&answers, 1, ANSWER_MS)) != 1)
+		return give_up(h);
 	n = TEMP_FAILURE_RETRY(read(h->fd, &answer, sizeof(answer)));
 	return n == sizeof(answer) ? answer : -EPIPE;
 }
 
+/* One that is stopped ends when it is continued; init takes care of it then. */
 void helper_stop(struct helper *h)
 {
+	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000l};
+	int looks = ENDED_MS / LOOK_MS;
+
 	if (h->fd < 0)
 		return;
 	close(h->fd);
 	h->fd = -1;
-	TEMP_FAILURE_RETRY(waitpid(h->pid, NULL, 0));
+	while (!TEMP_FAILURE_RETRY(waitpid(h->pid, NULL, WNOHANG)) && looks--)
+		nanosleep(&pause, NULL);
 }

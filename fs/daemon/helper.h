@@ -29,10 +29,13 @@ struct helper {
 /* Before there are threads. mountpoint is absolute. 0 or -errno. */
 int helper_start(struct helper *h, const char *mountpoint);
 
-/* 0 or -errno. One thread at a time. */
+/*
+ * 0 or -errno. One thread at a time. -ETIMEDOUT: it has not answered for seconds;
+ * it is not asked again, so from then on this fails at once.
+ */
 int helper_ask(struct helper *h, enum helper_request request);
 
-/* Ends it and waits for that. */
+/* Ends it and waits for that, but not for long: somebody may have stopped it. */
 void helper_stop(struct helper *h);
 
 /* Where the title of a process goes: the words that it was started with. */

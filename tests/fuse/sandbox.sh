@@ -131,6 +131,20 @@ gone "$pid" || fail "the daemon does not end"
 umount -l "$mount"
 check_region
 
+say "a helper that is stopped: the daemon ends, and says how to unmount"
+mount_region
+pid=$(daemon)
+helper=$(helper_of "$pid")
+kill -STOP "$helper"
+kill -TERM "$pid"
+ended=1
+gone "$pid" || ended=
+kill -CONT "$helper"
+[ $ended ] || fail "the daemon waits for its helper"
+gone "$helper" || fail "the helper does not end"
+! mountpoint -q "$mount" || fail "the helper has not unmounted when it was continued"
+check_region
+
 say "somebody unmounted it while it was busy, and mounted something else there"
 if [ "$(id -u)" -eq 0 ]; then
   mount_region
