@@ -96,19 +96,18 @@ static void *run(void *arg)
 	while (m->first || !m->stop) {
 		job = m->first;
 		if (!job) {
-			pthread_cond_broadcast(&m->idle);
 			pthread_cond_wait(&m->more, &m->lock);
 			continue;
 		}
 		m->first = job->next;
 		if (!m->first)
 			m->last = &m->first;
-		m->busy = true;
 		pthread_mutex_unlock(&m->lock);
 		run_job(m, job);
 		free(job);
 		pthread_mutex_lock(&m->lock);
-		m->busy = false;
+		m->jobs_done++;
+		pthread_cond_broadcast(&m->done);
 	}
 	pthread_mutex_unlock(&m->lock);
 	return NULL;
@@ -122,7 +121,7 @@ int mixed_start(struct mixed *m, struct server *sv)
 	m->last = &m->first;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->more, NULL);
-	pthread_cond_init(&m->idle, NULL);
+	pthread_cond_init(&m->done, NULL);
 	err = pthread_create(&m->thread, NULL, run, m);
 	m->started = !err;
 	return -err;
@@ -133,6 +132,7 @@ static void queue(struct mixed *m, struct mixed_job *job)
 	pthread_mutex_lock(&m->lock);
 	*m->last = job;
 	m->last = &job->next;
+	m->jobs_queued++;
 	pthread_cond_signal(&m->more);
 	pthread_mutex_unlock(&m->lock);
 }
@@ -184,10 +184,13 @@ void mixed_seal(struct mixed *m, fuse_req_t req)
 
 void mixed_quiesce(struct mixed *m)
 {
+	uint64_t last;
+
 	pthread_mutex_lock(&m->lock);
 	m->closing = true;
-	while (m->busy || m->first)
-		pthread_cond_wait(&m->idle, &m->lock);
+	last = m->jobs_queued;
+	while (m->jobs_done < last)
+		pthread_cond_wait(&m->done, &m->lock);
 	pthread_mutex_unlock(&m->lock);
 }
 

@@ -13,6 +13,7 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "fuse_cache.h"
 
@@ -24,10 +25,11 @@ struct mixed {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all below; a leaf */
 	pthread_cond_t more;
-	pthread_cond_t idle;
+	pthread_cond_t done; /* one more of them */
 	struct mixed_job *first, **last;
+	uint64_t jobs_queued; /* since the start */
+	uint64_t jobs_done;
 	bool started;
-	bool busy;
 	bool closing; /* the caches do not matter any more */
 	bool stop;
 };
@@ -47,8 +49,8 @@ void mixed_written(struct mixed *m, fuse_req_t req, struct handle *h, size_t wri
 void mixed_seal(struct mixed *m, fuse_req_t req);
 
 /*
- * The daemon ends: waits until nothing is told any more, and from then on
- * nothing will be. To be called while requests are still served.
+ * The daemon ends: waits for what was handed over so far, after which nothing is
+ * told any more. Not for what comes meanwhile: writers need not stop. To be called while requests are still served.
  */
 void mixed_quiesce(struct mixed *m);
 
