@@ -426,6 +426,12 @@ static bool is_empty(DIR *dir)
 	return true;
 }
 
+/* What nobody will answer, or nobody has answered when the daemon went. */
+static bool has_no_daemon(int err)
+{
+	return err == -ENOTCONN || err == -ECONNABORTED;
+}
+
 /* A daemon on its way out leaves a mount without an answer for a moment. */
 static DIR *open_mountpoint(const char *path)
 {
@@ -433,7 +439,7 @@ static DIR *open_mountpoint(const char *path)
 	int tries = LEAVING_TRIES;
 	DIR *dir = opendir(path);
 
-	while (!dir && errno == ENOTCONN && tries--) {
+	while (!dir && has_no_daemon(-errno) && tries--) {
 		nanosleep(&pause, NULL);
 		dir = opendir(path);
 	}
@@ -446,7 +452,7 @@ int opts_check_mountpoint(struct opts *o, const struct ka_msg_sink *sink)
 	int err = -errno;
 	bool empty;
 
-	if (!dir && err == -ENOTCONN) {
+	if (!dir && has_no_daemon(err)) {
 		ka_msg(sink, KA_MSG_ERROR,
 		       "mount point '%s' holds a mount whose daemon has died; 'umount %s' first",
 		       o->mountpoint, o->mountpoint);
