@@ -12,7 +12,7 @@
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 
-/* More than anybody reads; what comes then is counted. */
+/* More than anybody reads; what comes then is counted, and told of once. */
 #define DAMAGE_MAX 1024
 
 /* Of a path, in a message: the range and the reason have to fit in behind it. */
@@ -35,7 +35,7 @@ static bool extend(struct ka_damage *d, const struct ka_damage *with, bool *ret_
 bool ka_damage_note(struct ka_fs *fs, const struct ka_damage *d)
 {
 	struct ka_damages *all = &fs->damages;
-	bool news = true;
+	bool news = true, first_unlisted = false;
 	size_t i;
 
 	pthread_mutex_lock(&all->lock);
@@ -46,19 +46,38 @@ bool ka_damage_note(struct ka_fs *fs, const struct ka_damage *d)
 			all->list = calloc(DAMAGE_MAX, sizeof(*all->list));
 		if (all->list)
 			all->list[all->count++] = *d;
+	} else if (i == all->count) {
+		news = false;
+		first_unlisted = !all->unlisted++;
 	}
 	pthread_mutex_unlock(&all->lock);
+	if (first_unlisted)
+		ka_msg(fs->sink, KA_MSG_ERROR,
+		       "more than %d ranges are damaged: the others are not listed", DAMAGE_MAX);
 	return news;
+}
+
+/* Of one character in UTF-8; what is none may be cut anywhere. */
+#define CHARACTER_MAX 4
+
+static bool continues_character(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
 /* Leaves the end of a path that has more than max bytes, behind "...". */
 static void shorten(char *path, size_t max)
 {
-	size_t len = strlen(path);
+	size_t len = strlen(path), at, skip;
 
 	if (len <= max)
 		return;
-	memmove(path + 3, path + len - (max - 3), max - 3 + 1);
+	at = len - (max - 3);
+	for (skip = 0; skip < CHARACTER_MAX && continues_character(path[at + skip]); skip++)
+		;
+	if (skip < CHARACTER_MAX)
+		at += skip;
+	memmove(path + 3, path + at, len - at + 1);
 	memcpy(path, "...", 3);
 }
 

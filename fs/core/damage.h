@@ -11,7 +11,10 @@
 #include "fs.h"
 #include "keepalive/ops.h"
 
-/* Notes a range. Tells whether it is news; then ka_damage_tell is due. */
+/*
+ * Notes a range. Tells whether it is news; then ka_damage_tell is due. Once the
+ * list is full nothing is news any more, as nobody can tell: the sink hears so once.
+ */
 bool ka_damage_note(struct ka_fs *fs, const struct ka_damage *d);
 
 /* Tells the sink of it, with a path. Takes op_lock and ns: none may be held. */

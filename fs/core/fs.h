@@ -34,6 +34,7 @@ struct ka_damages {
 	pthread_mutex_t lock;
 	struct ka_damage *list;
 	size_t count;
+	uint64_t unlisted; /* that came when the list was full */
 };
 
 /* Bytes of an inode of which it is not known for sure what they were. */
