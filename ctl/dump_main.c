@@ -4,14 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dump.h"
+#include "keepalive/util.h"
 #include "program.h"
 
 /* Decimal, or hexadecimal with 0x. */
 static int parse_number(const struct ctl_args *args, const char *text, uint64_t *ret)
 {
-	bool hex = !strncmp(text, "0x", 2);
+	bool hex = !strncasecmp(text, "0x", 2);
 	const char *digits = text + (hex ? 2 : 0);
 	char *end;
 
@@ -22,6 +24,14 @@ static int parse_number(const struct ctl_args *args, const char *text, uint64_t 
 	ka_msg(args->sink, KA_MSG_ERROR, "'%s' is not a number; try '%s dump --help'", text,
 	       CTL_NAME);
 	return -EINVAL;
+}
+
+/* As sizes are written everywhere, or hexadecimal, as dump shows addresses. */
+static int parse_address(const struct ctl_args *args, const char *text, uint64_t *ret)
+{
+	if (!strncasecmp(text, "0x", 2) || ka_parse_size(text, ret))
+		return parse_number(args, text, ret);
+	return 0;
 }
 
 static int dump_structures(const struct ctl_args *args, bool all, uint64_t addr)
@@ -48,14 +58,15 @@ static int dump_structures(const struct ctl_args *args, bool all, uint64_t addr)
 static int run_dump(const struct ctl_args *args)
 {
 	uint64_t number = 0;
-	const char *text = args->offset ?: args->inode;
 
 	if (!!args->offset + !!args->inode + !!args->path + args->records > 1) {
 		ka_msg(args->sink, KA_MSG_ERROR,
 		       "only one of --records, --offset, --inode and --path can be used");
 		return CTL_USAGE;
 	}
-	if (text && parse_number(args, text, &number))
+	if (args->offset && parse_address(args, args->offset, &number))
+		return CTL_USAGE;
+	if (args->inode && parse_number(args, args->inode, &number))
 		return CTL_USAGE;
 	if (args->inode || args->path)
 		return dump_inode(args, args->path, number);

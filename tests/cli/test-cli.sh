@@ -555,6 +555,12 @@ refused "dump of a directory" none "'$tmp'" "$CTL" dump "$tmp"
 refused "dump with two questions" made "only one" "$CTL" dump --inode 1 --path / made
 refused "dump of an inode that is no number" made "'1x'" "$CTL" dump --inode 1x made
 refused "dump of a negative address" made "'-1'" "$CTL" dump --offset -1 made
+for same in 256K 0x40000 0X40000 262144; do
+	"$CTL" dump --offset $same made >"out.$same" 2>err && cmp -s "out.$same" out.256K &&
+		ok "dump --offset $same" || not_ok "dump --offset $same" "$(cat err)"
+done
+refused "dump of an address with an unknown unit" made "'1X'" "$CTL" dump --offset 1X made
+refused "dump of an inode with a unit" made "'1K'" "$CTL" dump --inode 1K made
 refused "dump of an address without digits" made "'0x'" "$CTL" dump --offset 0x made
 refused "dump of a large number" made "'99999999999999999999'" \
 	"$CTL" dump --offset 99999999999999999999 made
