@@ -50,7 +50,8 @@ void mixed_seal(struct mixed *m, fuse_req_t req);
 
 /*
  * The daemon ends: waits for what was handed over so far, after which nothing is
- * told any more. Not for what comes meanwhile: writers need not stop. To be called while requests are still served.
+ * told any more. Not for what comes meanwhile: writers need not stop. To be called
+ * while requests are still served.
  */
 void mixed_quiesce(struct mixed *m);
 
