@@ -122,16 +122,13 @@ static int fetch_region(const struct ctl_args *args, struct map *map)
 
 	plain.json = false; /* what is wrong goes to stderr */
 	err = salvage_open(&s, &plain, args->target);
-	if (!err) {
-		err = read_all(&s, map);
-		if (err)
-			ka_msg(args->sink, KA_MSG_ERROR, "cannot read '%s': %s", args->target,
-			       ka_strerror(err));
-	} else if (salvage_is_damage(err)) {
-		ka_msg(args->sink, KA_MSG_ERROR,
-		       "what the segments of '%s' hold cannot be read; run fsck.keepalivefs",
-		       args->target);
-	}
+	if (err)
+		goto out; /* it is explained */
+	err = read_all(&s, map);
+	if (err)
+		ka_msg(args->sink, KA_MSG_ERROR, "cannot read '%s': %s", args->target,
+		       ka_strerror(err));
+out:
 	salvage_close(&s);
 	return err;
 }
