@@ -72,7 +72,10 @@ int ka_clean_vacate(struct ka_fs *fs, const uint64_t *segments, size_t count, bo
 /* Segments that ka_clean_vacate takes at most. */
 #define KA_CLEAN_SEGMENTS 16
 
-/* Bytes of segments that the cleaner can fill before it has emptied any. */
+/* A move is split at the end of a segment where this much of it still fits. */
+#define KA_CLEAN_SPLIT_MIN 65536u
+
+/* Bytes that the cleaner can fill for sure before it has emptied any segment. */
 uint64_t ka_clean_room(struct ka_fs *fs);
 
 /* ka_clean_step for who has clean_lock. */

@@ -21,8 +21,6 @@
 #include "keepalive/util.h"
 #include "ops.h"
 
-/* A move is split at the end of a segment where this much of it still fits. */
-#define SPLIT_MIN 65536u
 /* Tries of a record that meets broken memory. */
 #define STORE_TRIES 4
 /* Moves that may wait to be sorted in; beyond it, as many as their square is that of all. */
@@ -220,7 +218,7 @@ static int begin(const struct move_args *a, const struct run *run, size_t *ret_l
 	uint64_t whole = fs->segs.bytes - sizeof(struct ka_segment_disk);
 	size_t most = ka_write_fit(&fs->log, run->len, whole);
 	bool may_split = a->cl->victim || a->inode->size > KA_PAYLOAD_MAX;
-	size_t least = may_split ? ka_min(most, SPLIT_MIN) : most;
+	size_t least = may_split ? ka_min(most, KA_CLEAN_SPLIT_MIN) : most;
 	int err;
 
 	err = ka_log_begin(

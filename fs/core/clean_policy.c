@@ -104,23 +104,22 @@ static int list_candidates(struct ka_fs *fs, enum ka_clean_policy policy,
 
 uint64_t ka_clean_room(struct ka_fs *fs)
 {
-	const struct ka_writer *w = &fs->log.writer[KA_WRITER_CLEANER];
 	uint64_t segments = ka_segs_takeable(&fs->segs, KA_SPACE_CLEAN);
 
-	/* Only the cleaner moves its position, and there is one cleaner. */
-	return ka_min(segments, STEP_LIVE) * fs->segs.bytes + (w->end - w->addr);
+	return ka_min(segments, STEP_LIVE) * fs->segs.bytes +
+	       ka_log_room(&fs->log, KA_CLEAN_SPLIT_MIN);
 }
 
 /* The best, as many as there is room for. */
 static size_t choose(struct ka_fs *fs, const struct candidate *list, size_t count,
 		     uint64_t *victims)
 {
-	uint64_t live = 0, room = ka_clean_room(fs);
+	uint64_t need = 0, room = ka_clean_room(fs);
 	size_t i, n = 0;
 
 	for (i = 0; i < count && n < KA_CLEAN_SEGMENTS; i++) {
-		live += list[i].live + list[i].live / 16; /* with heads, about */
-		if (live > room)
+		need += ka_clean_bytes_elsewhere(fs, &fs->segs.seg[list[i].index]);
+		if (need > room)
 			break;
 		victims[n++] = list[i].index;
 	}

@@ -295,7 +295,10 @@ static int borrow_room(struct ka_log *log, size_t bytes, struct ka_slot *ret)
 	return -ENOSPC;
 }
 
-/* A segment of its own, or nothing: new data in between would spoil it. */
+/*
+ * A segment of its own: new data in between would spoil it. But what deletes have begun
+ * when none is left is better than to be stuck.
+ */
 static int begin_clean(struct ka_log *log, size_t bytes, struct ka_slot *ret)
 {
 	struct ka_writer *w = &log->writer[KA_WRITER_CLEANER];
@@ -304,11 +307,28 @@ static int begin_clean(struct ka_log *log, size_t bytes, struct ka_slot *ret)
 	pthread_mutex_lock(&w->lock);
 	if (!w->segment || w->end - w->addr < bytes)
 		err = open_segment(log, w, KA_SPACE_CLEAN);
-	if (err)
-		pthread_mutex_unlock(&w->lock);
-	else
+	if (!err) {
 		fill_slot(w, ret);
-	return err;
+		return 0;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return err == -ENOSPC && !borrow_room(log, bytes, ret) ? 0 : err;
+}
+
+uint64_t ka_log_room(struct ka_log *log, uint64_t least)
+{
+	uint64_t bytes = 0, room;
+	uint32_t i;
+
+	for (i = 0; i < KA_ARRAY_SIZE(log->writer); i++) {
+		struct ka_writer *w = &log->writer[i];
+
+		pthread_mutex_lock(&w->lock);
+		room = w->segment ? w->end - w->addr : 0;
+		pthread_mutex_unlock(&w->lock);
+		bytes += room > least ? room - least : 0;
+	}
+	return bytes;
 }
 
 int ka_log_begin(struct ka_log *log, size_t bytes, enum ka_space_class cls, struct ka_slot *ret)

@@ -32,21 +32,20 @@ int ka_op_once(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *
 	return err;
 }
 
-/* Makes room for what failed with err. freed: segs.freed before it. 0: worth another try. */
-static int make_room(struct ka_fs *fs, int err, uint64_t freed)
+/* Makes room by other means than a checkpoint, if there are. freed: segs.freed before. */
+static int make_room(struct ka_fs *fs, uint64_t freed, bool *ret_cleaned)
 {
 	struct ka_clean_stats stats = {0};
+	int err = -ENOSPC;
 
-	if (err == -KA_ERR_NEED_CKPT)
-		return ka_fs_checkpoint(fs);
 	if (ka_growth_bytes(fs)) {
 		err = ka_clean_step(fs, KA_CLEAN_CHEAP, &stats);
 		if (err == -ENOSPC)
 			err = ka_reclaim_for(fs, freed);
-		if (!err)
-			return 0;
 	}
-	err = ka_clean_step(fs, KA_CLEAN_GREEDY, &stats);
+	if (err)
+		err = ka_clean_step(fs, KA_CLEAN_GREEDY, &stats);
+	*ret_cleaned = !err;
 	if (err != -ENOSPC)
 		return err;
 	/* Somebody else may have emptied segments meanwhile. */
@@ -55,10 +54,15 @@ static int make_room(struct ka_fs *fs, int err, uint64_t freed)
 	return ka_segs_ckpt_helps(&fs->segs) ? ka_fs_checkpoint(fs) : -ENOSPC;
 }
 
+/*
+ * A checkpoint may cost as many segments as it frees, so where one was not enough there is
+ * cleaning, which goes on as long as it gains something.
+ */
 int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg)
 {
-	unsigned checkpoints = 0, stores = 0;
-	uint64_t cleanings = 0, freed;
+	unsigned stores = 0, fruitless = 0;
+	uint64_t tries = 0, freed;
+	bool checkpoint = false, cleaned;
 	int err, room;
 
 	for (;;) {
@@ -72,11 +76,14 @@ int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *a
 		if (!modify || (err != -KA_ERR_NEED_CKPT && err != -ENOSPC))
 			return err;
 		/* Others may take each time what was made free: they get on, so give up. */
-		if (err == -ENOSPC ? ++cleanings > fs->segs.count : ++checkpoints == TRIES)
+		if (fruitless == TRIES || ++tries > 2 * fs->segs.count)
 			return -ENOSPC;
-		room = make_room(fs, err, freed);
+		checkpoint = err == -KA_ERR_NEED_CKPT && !checkpoint;
+		cleaned = false;
+		room = checkpoint ? ka_fs_checkpoint(fs) : make_room(fs, freed, &cleaned);
 		if (room)
 			return err == -ENOSPC ? -ENOSPC : room;
+		fruitless = cleaned ? 0 : fruitless + 1;
 	}
 }
 

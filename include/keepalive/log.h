@@ -87,6 +87,12 @@ int ka_log_put(struct ka_log *log, struct ka_slot *slot, struct ka_rec_disk *hea
 void ka_log_cancel(struct ka_slot *slot);
 
 /*
+ * Bytes that records which can be split down to least bytes find in the segments in which
+ * positions stand. Takes the locks of the positions.
+ */
+uint64_t ka_log_room(struct ka_log *log, uint64_t least);
+
+/*
  * Ends the segments from index limit on in which positions stand: the next record goes
  * elsewhere. Takes the locks of the positions.
  */

@@ -2,6 +2,8 @@
 /* test_clean.c - the cleaner: what it frees, what it keeps, what it leaves alone. */
 #include "test.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -336,6 +338,70 @@ static void test_churn(void **state)
 	memfs_release(&m);
 }
 
+struct keeper {
+	struct ka_fs *fs;
+	pthread_t thread;
+	_Atomic bool stop;
+};
+
+/* As the daemon's: cleans when little is free, and so takes what a writer has just made free. */
+static void *keep(void *arg)
+{
+	struct keeper *k = arg;
+	struct ka_clean_stats stats = {0};
+
+	while (!atomic_load(&k->stop)) {
+		if (ka_clean_is_wanted(k->fs))
+			(void)ka_clean_step(k->fs, KA_CLEAN_COST_BENEFIT, &stats);
+		if (ka_fs_wants_checkpoint(k->fs))
+			(void)ka_fs_checkpoint(k->fs);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* The same beside a keeper, and with sizes of all kinds. No operation may fail. */
+static void test_churn_beside(void **state)
+{
+	static const uint32_t sizes[] = {1000, 4000, 16000, 64000, 256000, 1000000};
+	enum { COUNT = 4096 };
+	uint32_t size[COUNT] = {0};
+	uint64_t live = 0, written = 0, most;
+	struct test_rng rng = test_rng(7);
+	struct ka_fs_status status;
+	struct keeper k = {0};
+	struct memfs m;
+	unsigned i;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	k.fs = m.fs;
+	assert_int_equal(pthread_create(&k.thread, NULL, keep, &k), 0);
+	ka_fs_get_status(m.fs, &status);
+	most = status.avail_bytes / 10 * 9;
+	while (written < 8 * BYTES) {
+		i = (unsigned)test_below(&rng, COUNT);
+		if (size[i]) {
+			delete (&m, i);
+			live -= size[i];
+		}
+		size[i] = sizes[test_below(&rng, KA_ARRAY_SIZE(sizes))];
+		if (live + size[i] > most) {
+			size[i] = 0;
+			continue;
+		}
+		memfs_write_pattern(m.fs, file(&m, i), 0, size[i], i);
+		live += size[i];
+		written += size[i];
+	}
+	atomic_store(&k.stop, true);
+	pthread_join(k.thread, NULL);
+	for (i = 0; i < COUNT; i++)
+		if (size[i])
+			assert_true(memfs_has_pattern(m.fs, file(&m, i), 0, size[i], i));
+	memfs_release(&m);
+}
+
 static void test_refused(void **state)
 {
 	struct ka_clean_stats stats = {0};
@@ -358,7 +424,7 @@ int main(void)
 		cmocka_unit_test(test_joins),	      cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_joins_by_hand), cmocka_unit_test(test_joins_not_shared),
 		cmocka_unit_test(test_damage),	      cmocka_unit_test(test_churn),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_churn_beside),  cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
