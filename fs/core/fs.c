@@ -216,14 +216,14 @@ int ka_fs_plan(const struct ka_region_info *info, const struct ka_format_opts *o
 	       struct ka_super *ret_sb)
 {
 	uint64_t capacity = ka_min(opts->capacity_bytes, info->capacity_bytes);
-	uint64_t slice = opts->slice_bytes;
+	uint64_t slice = opts->slice_bytes, first = opts->first_slice_bytes ?: slice;
 	int err;
 
 	memset(ret_sb, 0, sizeof(*ret_sb));
-	/* A device is one slice until it is carved. */
+	/* A device that is not carved is one slice. */
 	if (!slice && info->kind == KA_REGION_DEVDAX)
-		slice = ka_align_up(capacity, KA_SEGMENT_MAX);
-	err = ka_super_geometry(ret_sb, capacity, slice);
+		first = slice = ka_align_up(capacity, KA_SEGMENT_MAX);
+	err = ka_super_geometry(ret_sb, capacity, slice, first);
 	if (err)
 		return err;
 	ret_sb->disk_version = KA_DISK_VERSION;
@@ -231,9 +231,8 @@ int ka_fs_plan(const struct ka_region_info *info, const struct ka_format_opts *o
 	memcpy(ret_sb->label, opts->label, sizeof(ret_sb->label));
 	ret_sb->phys_addr = info->phys_addr;
 	ret_sb->owned_bytes = capacity;
-	if (opts->owned_bytes && opts->owned_bytes < capacity)
-		ret_sb->owned_bytes =
-			ka_min(ka_align_up(opts->owned_bytes, ret_sb->slice_bytes), capacity);
+	if (opts->owned_bytes)
+		ret_sb->owned_bytes = ka_super_boundary(ret_sb, opts->owned_bytes);
 	ret_sb->state = KA_STATE_CLEAN;
 	ret_sb->mkfs_ns = ka_now_ns();
 	return ka_super_new_log_id(ret_sb);

@@ -83,8 +83,8 @@ void ka_lend_plan(struct ka_fs *fs, uint64_t keep_bytes, struct ka_lend_plan *re
 	need = bytes_needed(fs);
 	need = keep_bytes > usable_bytes(fs) - ka_min(need, usable_bytes(fs))
 		       ? fs->super.capacity_bytes
-		       : ka_align_up(need + keep_bytes, fs->super.slice_bytes);
-	*ret = (struct ka_lend_plan){.owned_bytes = ka_min(need, fs->super.capacity_bytes)};
+		       : ka_super_boundary(&fs->super, need + keep_bytes);
+	*ret = (struct ka_lend_plan){.owned_bytes = need};
 	ret->move_bytes = live_behind(fs, ret->owned_bytes);
 	if (moved >= fs->segs.bytes)
 		ret->move_ns = (uint64_t)((double)ret->move_bytes *
@@ -233,9 +233,9 @@ static int lend_locked(struct ka_fs *fs, struct ka_lend_stats *stats)
 
 	if (!ka_region_can_release(fs->rg))
 		return -EOPNOTSUPP;
-	if (was <= sb->slice_bytes)
+	if (was <= sb->first_slice_bytes)
 		return -KA_ERR_LEND_LAST;
-	owned = (was - 1) / sb->slice_bytes * sb->slice_bytes;
+	owned = ka_super_slice_off(sb, ka_super_slice_of(sb, was - 1));
 	ka_segs_set_limit(&fs->segs, owned / fs->segs.bytes);
 	err = leave_slice(fs, owned, &clean);
 	ka_clean_count(fs, &before, &clean);
@@ -291,12 +291,12 @@ static int reclaim_locked(struct ka_fs *fs)
 
 	if (was == sb->capacity_bytes)
 		return -KA_ERR_LEND_NONE;
-	owned = ka_min(was + sb->slice_bytes, sb->capacity_bytes);
+	owned = ka_super_boundary(sb, was + 1);
 	err = ka_region_restore(fs->rg, owned);
 	if (err) {
 		if (!fs->reclaim_failed)
 			ka_msg(fs->sink, KA_MSG_WARNING, "cannot take slice %" PRIu64 " back: %s",
-			       was / sb->slice_bytes, ka_strerror(err));
+			       (uint64_t)ka_super_slice_of(sb, was), ka_strerror(err));
 		fs->reclaim_failed = true;
 		return err;
 	}

@@ -85,20 +85,19 @@ static bool ptr_ok(const struct ka_ckpt_ptr *p, const struct ka_super *sb)
 
 /*
  * The geometry has to be the one that ka_super_geometry makes of the capacity
- * and the slice size: there is no other, so nothing else needs believing.
+ * and the slice sizes: there is no other, so nothing else needs believing.
  */
 static bool fields_ok(const struct ka_super *sb, const struct ka_super_disk *d)
 {
 	struct ka_super want = {0};
 
-	if (!sb->slice_bytes || ka_super_geometry(&want, sb->capacity_bytes, sb->slice_bytes))
-		return false;
-	if (sb->owned_bytes != sb->capacity_bytes && sb->owned_bytes % sb->slice_bytes)
+	if (!sb->slice_bytes ||
+	    ka_super_geometry(&want, sb->capacity_bytes, sb->slice_bytes, sb->first_slice_bytes) ||
+	    ka_super_boundary(&want, sb->owned_bytes) != sb->owned_bytes)
 		return false;
 	return ka_get32(d->super_bytes) == KA_SUPER_BYTES && sb->log_id &&
 	       !sb->label[KA_LABEL_MAX] && sb->segment_bytes == want.segment_bytes &&
 	       sb->segments == want.segments && sb->slices == want.slices &&
-	       sb->first_slice_bytes == want.first_slice_bytes &&
 	       sb->copy_addr[0] == want.copy_addr[0] && sb->copy_addr[1] == want.copy_addr[1] &&
 	       sb->state >= KA_STATE_CLEAN && sb->state <= KA_STATE_SEALED &&
 	       sb->owned_bytes >= sb->segment_bytes && sb->owned_bytes <= sb->capacity_bytes &&
@@ -425,7 +424,24 @@ int ka_super_erase(struct ka_region *rg)
 	return ka_region_fence(rg);
 }
 
-int ka_super_geometry(struct ka_super *sb, uint64_t capacity_bytes, uint64_t slice_bytes)
+static uint32_t count_slices(uint64_t capacity, uint64_t first, uint64_t slice)
+{
+	uint64_t behind = capacity > first ? capacity - first : 0;
+
+	return (uint32_t)ka_min(1 + behind / slice + (behind % slice ? 1 : 0), UINT32_MAX);
+}
+
+static uint64_t choose_slice(uint64_t capacity, uint64_t segment)
+{
+	uint64_t slice = segment;
+
+	while (count_slices(capacity, slice, slice) > KA_SLICES_MAX)
+		slice *= 2;
+	return slice;
+}
+
+int ka_super_geometry(struct ka_super *sb, uint64_t capacity_bytes, uint64_t slice_bytes,
+		      uint64_t first_slice_bytes)
 {
 	uint64_t segment = SEGMENT_DEFAULT_MAX;
 
@@ -434,23 +450,44 @@ int ka_super_geometry(struct ka_super *sb, uint64_t capacity_bytes, uint64_t sli
 	/* At least 64 segments, as long as they do not get too small for records. */
 	while (segment > KA_SEGMENT_MIN && segment > capacity_bytes / 64)
 		segment /= 2;
-	if (!slice_bytes) {
-		slice_bytes = segment;
-		while (slice_bytes < capacity_bytes &&
-		       (capacity_bytes - 1) / slice_bytes + 1 > KA_SLICES_MAX)
-			slice_bytes *= 2;
-	}
-	if (slice_bytes % segment || (capacity_bytes - 1) / slice_bytes + 1 > KA_SLICES_MAX)
+	if (!slice_bytes)
+		first_slice_bytes = slice_bytes = choose_slice(capacity_bytes, segment);
+	if (slice_bytes % segment || first_slice_bytes < slice_bytes ||
+	    first_slice_bytes - slice_bytes >= slice_bytes || first_slice_bytes % KA_SUPER_BYTES ||
+	    count_slices(capacity_bytes, first_slice_bytes, slice_bytes) > KA_SLICES_MAX)
 		return -KA_ERR_SUPER_FIELD;
 	sb->capacity_bytes = capacity_bytes;
 	sb->slice_bytes = slice_bytes;
-	sb->first_slice_bytes = slice_bytes;
-	sb->slices = (uint32_t)((capacity_bytes - 1) / slice_bytes + 1);
+	sb->first_slice_bytes = first_slice_bytes;
+	sb->slices = count_slices(capacity_bytes, first_slice_bytes, slice_bytes);
 	sb->segment_bytes = (uint32_t)segment;
 	sb->segments = capacity_bytes / segment;
 	sb->copy_addr[0] = 0;
 	sb->copy_addr[1] = segment - KA_SUPER_BYTES;
 	return 0;
+}
+
+uint32_t ka_super_slice_of(const struct ka_super *sb, uint64_t off)
+{
+	return off < sb->first_slice_bytes
+		       ? 0
+		       : (uint32_t)(1 + (off - sb->first_slice_bytes) / sb->slice_bytes);
+}
+
+uint64_t ka_super_slice_off(const struct ka_super *sb, uint32_t slice)
+{
+	if (!slice)
+		return 0;
+	if (slice >= sb->slices)
+		return sb->capacity_bytes;
+	return sb->first_slice_bytes + (slice - 1) * sb->slice_bytes;
+}
+
+uint64_t ka_super_boundary(const struct ka_super *sb, uint64_t bytes)
+{
+	if (bytes >= sb->capacity_bytes)
+		return sb->capacity_bytes;
+	return ka_super_slice_off(sb, ka_super_slice_of(sb, ka_max(bytes, 1) - 1) + 1);
 }
 
 int ka_super_new_log_id(struct ka_super *sb)

@@ -248,7 +248,7 @@ int ka_wiped_check(const struct ka_region *rg, const struct ka_msg_sink *sink)
 	char expected[80];
 	int err;
 
-	if (ka_super_geometry(&sb, capacity, 0))
+	if (ka_super_geometry(&sb, capacity, 0, 0))
 		return 0; /* too small for any filesystem */
 	err = ka_wiped_look(rg, 0, capacity, false, &w);
 	if (err)

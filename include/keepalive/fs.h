@@ -38,9 +38,10 @@ struct ka_fs_opts {
 struct ka_format_opts {
 	uint8_t uuid[16];
 	char label[KA_LABEL_MAX + 1];
-	uint64_t capacity_bytes; /* of the region to use */
-	uint64_t owned_bytes;	 /* of those, rounded up to slices; the rest is lent. 0: all */
-	uint64_t slice_bytes;	 /* 0: chosen */
+	uint64_t capacity_bytes;    /* of the region to use */
+	uint64_t owned_bytes;	    /* of those, rounded up to slices; the rest is lent. 0: all */
+	uint64_t slice_bytes;	    /* 0: chosen */
+	uint64_t first_slice_bytes; /* 0: as large as the others */
 	uint32_t root_uid;
 	uint32_t root_gid;
 };

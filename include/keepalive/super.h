@@ -100,9 +100,20 @@ int ka_super_erase(struct ka_region *rg);
 
 /*
  * Fills in the geometry for capacity bytes: segment size, slices, copies; the
- * rest of sb stays. slice_bytes 0 lets it choose. -KA_ERR_REGION_SMALL.
+ * rest of sb stays. slice_bytes 0 lets it choose; else the first slice is as large as the
+ * others, or by less than twice larger. -KA_ERR_REGION_SMALL, -KA_ERR_SUPER_FIELD.
  */
-int ka_super_geometry(struct ka_super *sb, uint64_t capacity_bytes, uint64_t slice_bytes);
+int ka_super_geometry(struct ka_super *sb, uint64_t capacity_bytes, uint64_t slice_bytes,
+		      uint64_t first_slice_bytes);
+
+/* The slice that the byte at off is in. */
+uint32_t ka_super_slice_of(const struct ka_super *sb, uint64_t off);
+
+/* Where a slice begins; of the one behind the last the capacity. */
+uint64_t ka_super_slice_off(const struct ka_super *sb, uint32_t slice);
+
+/* The first end of a slice that is not below bytes; never 0 and never above the capacity. */
+uint64_t ka_super_boundary(const struct ka_super *sb, uint64_t bytes);
 
 /* log_id from the UUID and fresh random bytes. 0 or -errno. */
 int ka_super_new_log_id(struct ka_super *sb);

@@ -32,7 +32,7 @@ static struct ka_super example(uint64_t capacity)
 		.flags = KA_SUPER_DAMAGED,
 	};
 
-	assert_ok(ka_super_geometry(&sb, capacity, 0));
+	assert_ok(ka_super_geometry(&sb, capacity, 0, 0));
 	sb.owned_bytes = sb.slice_bytes * (sb.slices - 1); /* the last one is lent */
 	sb.ckpt[0] = (struct ka_ckpt_ptr){10, sb.segment_bytes + 64, 3, 1000};
 	sb.ckpt[1] = (struct ka_ckpt_ptr){9, sb.segment_bytes * 2 + 64, 2, 900};
@@ -486,7 +486,7 @@ static void check_geometry(uint64_t capacity, uint64_t slice)
 	struct ka_super sb = {0};
 	uint64_t segment;
 
-	assert_ok(ka_super_geometry(&sb, capacity, slice));
+	assert_ok(ka_super_geometry(&sb, capacity, slice, slice));
 	segment = sb.segment_bytes;
 	assert_int_equal(sb.capacity_bytes, capacity);
 	assert_true(ka_is_pow2(segment));
@@ -518,9 +518,9 @@ static void test_geometry(void **state)
 
 	(void)state;
 	for (i = 0; i < (int)KA_ARRAY_SIZE(small); i++)
-		assert_err(ka_super_geometry(&sb, small[i], 0), -KA_ERR_REGION_SMALL);
-	assert_err(ka_super_geometry(&sb, KA_FILE_MAX + 1, 0), -KA_ERR_REGION_SMALL);
-	assert_err(ka_super_geometry(&sb, UINT64_MAX, 0), -KA_ERR_REGION_SMALL);
+		assert_err(ka_super_geometry(&sb, small[i], 0, 0), -KA_ERR_REGION_SMALL);
+	assert_err(ka_super_geometry(&sb, KA_FILE_MAX + 1, 0, 0), -KA_ERR_REGION_SMALL);
+	assert_err(ka_super_geometry(&sb, UINT64_MAX, 0, 0), -KA_ERR_REGION_SMALL);
 	assert_int_equal(sb.capacity_bytes, 0); /* untouched */
 	for (shift = 22; shift < 63; shift++) {
 		check_geometry(1ull << shift, 0);
@@ -543,10 +543,45 @@ static void test_slices(void **state)
 	(void)state;
 	check_geometry(1ull << 30, 128ull << 20);
 	check_geometry(1ull << 30, 2ull << 30); /* one, larger than all */
-	assert_err(ka_super_geometry(&sb, 1ull << 30, 1), -KA_ERR_SUPER_FIELD);
-	assert_err(ka_super_geometry(&sb, 1ull << 30, (2u << 20) + 4096), -KA_ERR_SUPER_FIELD);
-	assert_err(ka_super_geometry(&sb, 1ull << 30, 2u << 20), -KA_ERR_SUPER_FIELD); /* 512 */
-	assert_err(ka_super_geometry(&sb, 1ull << 30, UINT64_MAX), -KA_ERR_SUPER_FIELD);
+	assert_err(ka_super_geometry(&sb, 1ull << 30, 1, 1), -KA_ERR_SUPER_FIELD);
+	assert_err(ka_super_geometry(&sb, 1ull << 30, (2u << 20) + 4096, (2u << 20) + 4096),
+		   -KA_ERR_SUPER_FIELD);
+	assert_err(ka_super_geometry(&sb, 1ull << 30, 2u << 20, 2u << 20),
+		   -KA_ERR_SUPER_FIELD); /* 512 */
+	assert_err(ka_super_geometry(&sb, 1ull << 30, UINT64_MAX, UINT64_MAX), -KA_ERR_SUPER_FIELD);
+}
+
+/* As on a region that begins in the middle of a memory block. */
+static void test_first_slice(void **state)
+{
+	struct ka_super sb = {0};
+	const uint64_t mib = 1 << 20;
+
+	(void)state;
+	assert_ok(ka_super_geometry(&sb, 1024 * mib, 128 * mib, 254 * mib));
+	assert_int_equal(sb.slices, 8);
+	assert_int_equal(ka_super_slice_off(&sb, 0), 0);
+	assert_int_equal(ka_super_slice_off(&sb, 1), 254 * mib);
+	assert_int_equal(ka_super_slice_off(&sb, 2), 382 * mib);
+	assert_int_equal(ka_super_slice_off(&sb, 7), 1022 * mib); /* 2 MiB are left */
+	assert_int_equal(ka_super_slice_off(&sb, 8), 1024 * mib);
+	assert_int_equal(ka_super_slice_of(&sb, 254 * mib - 1), 0);
+	assert_int_equal(ka_super_slice_of(&sb, 254 * mib), 1);
+	assert_int_equal(ka_super_slice_of(&sb, 1024 * mib - 1), 7);
+	assert_int_equal(ka_super_boundary(&sb, 0), 254 * mib);
+	assert_int_equal(ka_super_boundary(&sb, 254 * mib), 254 * mib);
+	assert_int_equal(ka_super_boundary(&sb, 254 * mib + 1), 382 * mib);
+	assert_int_equal(ka_super_boundary(&sb, 1022 * mib), 1022 * mib);
+	assert_int_equal(ka_super_boundary(&sb, 1022 * mib + 1), 1024 * mib);
+	assert_int_equal(ka_super_boundary(&sb, UINT64_MAX), 1024 * mib);
+
+	assert_ok(ka_super_geometry(&sb, 100 * mib, 128 * mib, 130 * mib)); /* one for all */
+	assert_int_equal(sb.slices, 1);
+	assert_int_equal(ka_super_boundary(&sb, 1), 100 * mib);
+	assert_err(ka_super_geometry(&sb, 1024 * mib, 128 * mib, 127 * mib), -KA_ERR_SUPER_FIELD);
+	assert_err(ka_super_geometry(&sb, 1024 * mib, 128 * mib, 256 * mib), -KA_ERR_SUPER_FIELD);
+	assert_err(ka_super_geometry(&sb, 1024 * mib, 128 * mib, 128 * mib + 1),
+		   -KA_ERR_SUPER_FIELD);
 }
 
 static void test_log_id(void **state)
@@ -639,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_torn_update_of_one),
 		cmocka_unit_test(test_geometry),
 		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_first_slice),
 		cmocka_unit_test(test_log_id),
 		cmocka_unit_test(test_no_revival),
 	};
