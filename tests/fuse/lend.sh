@@ -179,6 +179,44 @@ while [ "$(figure "$mount" owned_bytes)" -gt $((100 * mib)) ]; do
 done
 at_least free "$(figure "$mount" avail_bytes)" 31
 
+say "the system does not give it back"
+unmount_region
+small=$work/small
+mkdir "$small"
+trap 'umount -l "$small" 2>/dev/null || true; cleanup' EXIT
+if mount -t tmpfs -o size=160M none "$small" 2>"$work/said"; then
+  region=$small/region
+  "$MKFS" -q -s 128M "$region"
+  "$KEEPALIVEFS" -f "$region" "$mount" 2>"$work/log" &
+  while ! mountpoint -q "$mount"; do sleep 0.05; done
+  dd if=/dev/urandom of="$mount/data" bs=1M count=20 status=none
+  b2sum "$mount/data" >"$work/sums"
+  "$CTL" lend "$mount" >"$work/out"
+  owned=$(figure "$mount" owned_bytes)
+  head -c 1G /dev/zero >"$small/filler" 2>/dev/null || true
+  truncate -s -15M "$small/filler"
+  dd if=/dev/zero of="$mount/more" bs=1M count=80 status=none 2>"$work/said" && fail "it grew"
+  grep -q "No space left" "$work/said" || fail "said: $(cat "$work/said")"
+  got=$(figure "$mount" owned_bytes)
+  at_least "what came back" $((got - owned)) 5
+  at_most "what came back" $((got - owned)) 15
+  slice=$((got / $(figure "$mount" slice_bytes)))
+  grep -q "cannot take slice $slice back: No space" "$work/log" || fail "log: $(cat "$work/log")"
+  ! "$CTL" reclaim "$mount" 2>"$work/said" || fail "all came back"
+  grep -q "cannot reclaim slice $slice of" "$work/said" || fail "said: $(cat "$work/said")"
+  same "when memory did not come back"
+  rm "$small/filler"
+  dd if=/dev/zero of="$mount/more" bs=1M count=80 status=none
+  same "when it did"
+  unmount_region
+  check_region
+  region=$work/large
+  umount -l "$small"
+else
+  echo "skipped: no tmpfs can be mounted here: $(cat "$work/said")"
+fi
+mount_region
+
 say "refused, with nothing changed"
 ! "$CTL" lend --keep x "$mount" 2>/dev/null || fail "a size that is none"
 unmount_region
