@@ -7,7 +7,7 @@ build_packages="gcc libc6-dev procps meson ninja-build pkg-config libfuse3-dev f
 libxxhash-dev libbsd-dev libcap-dev libseccomp-dev libblkid-dev uuid-dev libjson-c-dev libcmocka-dev"
 
 # shellcheck disable=SC2034
-test_packages="acl attr clang-format codespell cpio e2fsprogs fio git groff mandoc memcached
+test_packages="acl attr clang-format codespell cpio debian-archive-keyring e2fsprogs fio git groff mandoc memcached
 postgresql-15 python3 redis-tools rsync shellcheck sqlite3 stress-ng util-linux busybox-static
 daxctl kexec-tools kmod ndctl qemu-system-x86 seabios"
 

@@ -17,14 +17,17 @@ readonly initramfs_tested='
 # cp, stat, touch: for what those of busybox cannot do, see guest/bin. The rest it has not.
 readonly initramfs_tools='busybox daxctl ndctl kexec cp stat touch pgrep pkill mountpoint
 	mkfs.ext4'
-# What they depend on comes along.
+# What they depend on comes along. virtio: end-boot kexec, see host/machine.sh.
 readonly initramfs_modules='
 	device_dax dax_hmem kmem
 	nd_e820 nd_pmem dax_pmem
 	fuse
-	ext4 loop crc32c_generic'
+	ext4 loop
+	virtio_pci virtio_blk'
+# What some kernels have as a module and others inside.
+readonly initramfs_modules_if_any='crc32c_generic'
 
-# initramfs_build BUILD OUT SCENARIO...: needs kernel_dir, kernel_release.
+# initramfs_build BUILD OUT SCENARIO...: needs kernel_modules, kernel_release.
 # Left uncompressed: under TCG, unpacking takes longer than loading.
 initramfs_build() {
 	local build=$1 out=$2 root=$2.root dir name file
@@ -48,6 +51,10 @@ initramfs_build() {
 	# libfuse calls it where it may not mount by itself.
 	file=$(command -v fusermount3) &&
 		initramfs_program "$root" "$file" usr/bin
+	# Not busybox's: that one reads neither modprobe.d nor the kernel's command
+	# line for parameters, and knows no .ko.xz.
+	initramfs_program "$root" "$(command -v kmod)" usr/bin
+	ln -s ../bin/kmod "$root/usr/sbin/modprobe"
 	initramfs_add_modules "$root"
 
 	install -m 755 "$here/guest/init" "$root/init"
@@ -73,20 +80,22 @@ initramfs_program() {
 }
 
 initramfs_add_modules() {
-	local root=$1 kind file
-
+	local root=$1 kind file list=$work/modules
 	# --config: the host's modprobe.d has no say here.
+	local resolve=(modprobe --dirname "$kernel_modules" --set-version "$kernel_release"
+		--config /dev/null --show-depends --all)
+
 	# shellcheck disable=SC2086 # a list of words
-	modprobe --dirname "$kernel_dir" --set-version "$kernel_release" \
-		--config /dev/null --show-depends --all $initramfs_modules \
-		>"$work/modules" ||
+	"${resolve[@]}" $initramfs_modules >"$list" ||
 		fail "a module is missing from kernel $kernel_release"
+	# shellcheck disable=SC2086
+	"${resolve[@]}" --quiet $initramfs_modules_if_any >>"$list" || true
 	while read -r kind file _; do
 		[[ $kind == insmod ]] || continue	# or builtin
-		install -m 644 -D "$file" "$root/${file#"$kernel_dir"/}"
-	done <"$work/modules"
+		install -m 644 -D "$file" "$root/${file#"$kernel_modules"/}"
+	done <"$list"
 
-	cp "$kernel_dir/lib/modules/$kernel_release"/modules.{order,builtin,builtin.modinfo} \
+	cp "$kernel_modules/lib/modules/$kernel_release"/modules.{order,builtin,builtin.modinfo} \
 		"$root/lib/modules/$kernel_release"
 	depmod -b "$root" "$kernel_release"
 }

@@ -28,7 +28,7 @@ machine_boot() {
 		-machine q35,accel=tcg,memory-backend=ram \
 		-object "memory-backend-file,id=ram,size=$memory,mem-path=$ram,share=on" \
 		-m "$memory" -cpu max -smp 2 -no-reboot -serial stdio \
-		-kernel "$kernel_dir/boot/vmlinuz-$kernel_release" \
+		-kernel "$kernel_image" \
 		-initrd "$work/initramfs" \
 		-append "console=ttyS0 quiet oops=panic panic=-1 printk.devkmsg=on $append" \
 		</dev/null >"$console" 2>&1 &

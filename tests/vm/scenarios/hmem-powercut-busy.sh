@@ -20,7 +20,7 @@ writer() {
 }
 
 boot1() {
-	wait-for /dev/dax0.0
+	whole-region
 	mkfs.keepalivefs /dev/dax0.0
 	keepalivefs /dev/dax0.0 /mnt
 	cd /mnt
@@ -30,7 +30,7 @@ boot1() {
 }
 
 boot2() {
-	wait-for /dev/dax0.0
+	whole-region
 	expect 0,1 fsck.keepalivefs -p /dev/dax0.0
 	keepalivefs /dev/dax0.0 /mnt
 	cd /mnt

@@ -6,7 +6,7 @@
 APPEND='memmap=1G%6G-1+0xefffffff'
 
 boot1() {
-	wait-for /dev/dax0.0
+	whole-region
 	mkfs.keepalivefs /dev/dax0.0
 	keepalivefs /dev/dax0.0 /mnt
 
@@ -36,7 +36,7 @@ boot1() {
 }
 
 boot2() {
-	wait-for /dev/dax0.0
+	whole-region
 	expect 0,1 fsck.keepalivefs -p /dev/dax0.0
 	keepalivefs /dev/dax0.0 /mnt
 

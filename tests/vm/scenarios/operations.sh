@@ -3,11 +3,11 @@
 #
 # The system calls of tests/fuse on this kernel, on a devdax device; ext4 is the model.
 APPEND='memmap=1G%6G-1+0xefffffff'
-MODULES='device_dax dax_hmem fuse ext4 loop crc32c_generic'
+MODULES='device_dax dax_hmem fuse ext4 loop'
 TIMEOUT=900
 
 boot1() {
-	wait-for /dev/dax0.0
+	whole-region
 	mount -t tmpfs tmp /tmp
 	ln -s /proc/self/fd /dev/fd
 	export KEEPALIVEFS=keepalivefs MKFS=mkfs.keepalivefs FSCK=fsck.keepalivefs \
