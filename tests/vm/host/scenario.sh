@@ -20,7 +20,7 @@ scenario_run() {
 		echo "=== $name, boot $boot${machine_note:+, note: $machine_note}" >>"$log"
 		machine_boot "$limit" "$memory" "$ram" "$log" \
 			"ka.scenario=$name ka.boot=$boot ka.boots=$boots ka.note=$machine_note $append"
-		[[ $machine_end == ready-for-power-cut ]] || break
+		[[ $machine_end == 'end '* ]] || break
 	done
 	rm -f "$ram"
 
