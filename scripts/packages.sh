@@ -3,7 +3,7 @@
 # Sourced by scripts/demo and scripts/test.
 
 # shellcheck disable=SC2034 # used by those who source this
-build_packages="gcc libc6-dev procps meson ninja-build pkg-config libfuse3-dev fuse3 libpmem2-dev
+build_packages="gcc libc6-dev procps meson ninja-build pkg-config libfuse3-dev fuse3 libpmem2-dev libdaxctl-dev
 libxxhash-dev libbsd-dev libcap-dev libseccomp-dev libblkid-dev uuid-dev libjson-c-dev libcmocka-dev"
 
 # shellcheck disable=SC2034

@@ -47,7 +47,12 @@
 	X(FAILED, EIO, "filesystem has stopped after an internal error")     \
 	X(LEND_STUCK, EIO, "something in the slice cannot be read")          \
 	X(LEND_LAST, ENOSPC, "the first slice cannot be lent")               \
-	X(LEND_NONE, EINVAL, "nothing is lent")
+	X(LEND_NONE, EINVAL, "nothing is lent")                              \
+	X(DAX_CARVED, EBUSY, "region is cut into other devices")             \
+	X(DAX_SYSTEM_RAM, EBUSY, "memory is in use by the system")           \
+	X(DAX_NODE, EOPNOTSUPP, "memory belongs to no NUMA node")            \
+	X(DAX_ZONE, EBUSY, "memory was not onlined as movable")              \
+	X(DAX_BLOCK, EBUSY, "memory block does not go offline")
 
 enum ka_err {
 	KA_ERR_BASE = 4096, /* above every errno */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* machine.c - what all machines have in common; see keepalive/machine.h. */
+#include "keepalive/machine.h"
+
+#include <stdlib.h>
+
+void ka_machine_close(struct ka_machine *m)
+{
+	if (m)
+		m->ops->close(m);
+}
+
+void ka_dax_regions_free(struct ka_dax_region *regions, size_t count)
+{
+	size_t i;
+
+	for (i = 0; regions && i < count; i++)
+		free(regions[i].dev);
+	free(regions);
+}
