@@ -72,6 +72,7 @@ static void called(const char *what, long result)
 	case EBUSY:  /* of "." */
 	case EINVAL: /* a directory into itself */
 	case ELOOP:
+	case ESTALE: /* the name was deleted twice while it was opened: see keepalivefs(8) */
 		return;
 	}
 	die(what);
