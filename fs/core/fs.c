@@ -84,6 +84,8 @@ static int init_state(struct ka_fs *fs)
 	int err;
 
 	ka_region_set_limit(fs->rg, sb->owned_bytes);
+	if (ka_region_limit(fs->rg) < sb->owned_bytes)
+		return -KA_ERR_DAX_SYSTEM_RAM;
 	err = ka_segs_init(&fs->segs, sb->segments, sb->segment_bytes, sb->owned_bytes);
 	ka_log_init(&fs->log, fs->rg, &fs->segs, sb->log_id);
 	return err;

@@ -224,6 +224,18 @@ static int leave_slice(struct ka_fs *fs, uint64_t owned, struct ka_clean_stats *
 	return err;
 }
 
+static int reclaim_locked(struct ka_fs *fs);
+
+/* The system does not take it: then it is ours again, or, if that fails too, nobody's. */
+static int take_again(struct ka_fs *fs, uint64_t owned, int err)
+{
+	if (reclaim_locked(fs))
+		ka_msg(fs->sink, KA_MSG_WARNING,
+		       "slice %" PRIu32 " is lent, but the system did not take it: %s",
+		       ka_super_slice_of(&fs->super, owned), ka_strerror(err));
+	return err;
+}
+
 static int lend_locked(struct ka_fs *fs, struct ka_lend_stats *stats)
 {
 	const struct ka_super *sb = &fs->super;
@@ -245,10 +257,7 @@ static int lend_locked(struct ka_fs *fs, struct ka_lend_stats *stats)
 		return err;
 	}
 	err = ka_region_release(fs->rg, owned, was);
-	if (err) /* it is lent all the same, to nobody */
-		ka_msg(fs->sink, KA_MSG_WARNING, "cannot give memory at 0x%" PRIx64 " back: %s",
-		       owned, ka_strerror(err));
-	return 0;
+	return err ? take_again(fs, owned, err) : 0;
 }
 
 int ka_lend_slice(struct ka_fs *fs, struct ka_lend_stats *stats)

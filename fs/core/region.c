@@ -95,8 +95,10 @@ bool ka_region_exists(struct ka_region *rg, uint64_t off, size_t len)
 
 void ka_region_set_limit(struct ka_region *rg, uint64_t bytes)
 {
+	uint64_t foreign = rg->info.capacity_bytes - bytes;
+
 	assert(bytes <= rg->info.capacity_bytes);
-	atomic_store(&rg->foreign_bytes, rg->info.capacity_bytes - bytes);
+	atomic_store(&rg->foreign_bytes, ka_max(foreign, atomic_load(&rg->absent_bytes)));
 }
 
 uint64_t ka_region_limit(const struct ka_region *rg)
@@ -115,6 +117,8 @@ int ka_region_release(struct ka_region *rg, uint64_t off, uint64_t end)
 	ka_region_set_limit(rg, off);
 	if (!rg->ops->release)
 		return -EOPNOTSUPP;
+	if (off < end)
+		atomic_store(&rg->absent_bytes, rg->info.capacity_bytes - off);
 	return rg->ops->release(rg, off, end - off);
 }
 
@@ -127,9 +131,11 @@ int ka_region_restore(struct ka_region *rg, uint64_t end)
 	if (!rg->ops->restore)
 		return -EOPNOTSUPP;
 	err = rg->ops->restore(rg, off, end - off);
-	if (!err)
-		ka_region_set_limit(rg, end);
-	return err;
+	if (err)
+		return err;
+	atomic_store(&rg->absent_bytes, rg->info.capacity_bytes - end);
+	ka_region_set_limit(rg, end);
+	return 0;
 }
 
 int ka_region_sync(struct ka_region *rg)

@@ -30,6 +30,7 @@ struct ka_region {
 	struct ka_region_info info;
 	uint8_t *base;			/* of the window of capacity_bytes */
 	_Atomic uint64_t foreign_bytes; /* at the end of the region, that are not ours */
+	_Atomic uint64_t absent_bytes;	/* of those, that are not mapped either */
 };
 
 #endif

@@ -18,6 +18,7 @@
  */
 #include "region.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -49,9 +50,19 @@
 #define WINDOW_ALIGN (2ull << 20)
 #define REGION_MIN   (64ull << 10) /* below it there is nothing to look at */
 
+/* What one descriptor maps. Of a region that is a file or a device it is all. */
+struct part {
+	uint64_t off;
+	uint64_t bytes;
+	int fd; /* -1: the system has it */
+};
+
 struct pmem2_region {
 	struct ka_region rg;
-	int fd;
+	struct part *part;
+	size_t parts;
+	const struct ka_region_ram *ram; /* NULL: parts stay */
+	int fd;				 /* of the first part, which always stays */
 	bool writable;
 	void *window; /* the reservation, window_bytes long */
 	size_t window_bytes;
@@ -108,22 +119,43 @@ static int p2_prepare(struct ka_region *rg, uint64_t off, size_t len)
 	return -KA_ERR_MEMORY;
 }
 
-/* Maps a part of the window: for a file on a DAX filesystem so that the mapping is durable. */
-static int map_part(struct pmem2_region *p2, uint64_t off, uint64_t len, bool *ret_durable)
+/* For a file on a DAX filesystem so that the mapping is durable. */
+static int map_range(struct pmem2_region *p2, uint64_t off, uint64_t len, const struct part *part,
+		     bool *durable)
 {
 	int prot = PROT_READ | (p2->writable ? PROT_WRITE : 0);
 	uint8_t *at = p2->rg.base + off;
-	void *map =
-		mmap(at, len, prot, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, p2->fd, (off_t)off);
+	off_t from = (off_t)(off - part->off);
+	void *map = mmap(at, len, prot, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_FIXED, part->fd, from);
 
-	*ret_durable = map != MAP_FAILED;
-	if (map == MAP_FAILED)
-		map = mmap(at, len, prot, MAP_SHARED | MAP_FIXED, p2->fd, (off_t)off);
+	if (map == MAP_FAILED) {
+		*durable = false;
+		map = mmap(at, len, prot, MAP_SHARED | MAP_FIXED, part->fd, from);
+	}
 	if (map == MAP_FAILED)
 		return -errno;
 	madvise(at, len, MADV_DONTDUMP);
 	madvise(at, len, MADV_HUGEPAGE);
 	return 0;
+}
+
+/* Maps what the parts have of a range of the window. */
+static int map_part(struct pmem2_region *p2, uint64_t off, uint64_t len, bool *ret_durable)
+{
+	uint64_t from, to;
+	size_t i;
+	int err = 0;
+
+	*ret_durable = true;
+	for (i = 0; !err && i < p2->parts; i++) {
+		const struct part *part = &p2->part[i];
+
+		from = ka_max(off, part->off);
+		to = ka_min(off + len, part->off + part->bytes);
+		if (from < to && part->fd >= 0)
+			err = map_range(p2, from, to - from, part, ret_durable);
+	}
+	return err;
 }
 
 /* Address space without memory: whoever looks there crashes, rather than reads what is not ours. */
@@ -135,20 +167,74 @@ static int unmap_part(struct pmem2_region *p2, uint64_t off, uint64_t len)
 	return map == MAP_FAILED ? -errno : 0;
 }
 
-static int p2_release(struct ka_region *rg, uint64_t off, uint64_t len)
+/* Every part in the range, the last first. Stops at one that stays, for ka_region_restore. */
+static int release_parts(struct pmem2_region *p2, uint64_t off, uint64_t len)
 {
-	struct pmem2_region *p2 = to_pmem2(rg);
+	struct part *part;
+	size_t i;
 	int err;
 
-	if (!len)
-		return 0;
-	if (rg->info.kind != KA_REGION_FILE)
-		return -EOPNOTSUPP;
-	err = unmap_part(p2, off, len);
+	for (i = p2->parts; i-- > 1;) {
+		part = &p2->part[i];
+		if (part->off < off || part->off + part->bytes > off + len || part->fd < 0)
+			continue;
+		err = unmap_part(p2, part->off, part->bytes);
+		if (err)
+			return err;
+		close(part->fd);
+		part->fd = -1;
+		err = p2->ram->release(p2->ram->ctx, part->off, part->bytes);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int restore_parts(struct pmem2_region *p2, uint64_t off, uint64_t len)
+{
+	struct part *part;
+	size_t i;
+	int fd;
+
+	for (i = 1; i < p2->parts; i++) {
+		part = &p2->part[i];
+		if (part->off < off || part->off + part->bytes > off + len || part->fd >= 0)
+			continue;
+		fd = p2->ram->restore(p2->ram->ctx, part->off, part->bytes);
+		if (fd < 0)
+			return fd;
+		part->fd = fd;
+	}
+	return 0;
+}
+
+static int release_file(struct pmem2_region *p2, uint64_t off, uint64_t len)
+{
+	int err = unmap_part(p2, off, len);
+
 	if (!err &&
 	    fallocate(p2->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len))
 		err = -errno;
 	return err;
+}
+
+static int p2_release(struct ka_region *rg, uint64_t off, uint64_t len)
+{
+	struct pmem2_region *p2 = to_pmem2(rg);
+
+	if (!len)
+		return 0;
+	if (p2->ram)
+		return release_parts(p2, off, len);
+	return rg->info.kind == KA_REGION_FILE ? release_file(p2, off, len) : -EOPNOTSUPP;
+}
+
+static int restore_file(struct pmem2_region *p2, uint64_t off, uint64_t len)
+{
+	/* Room on the filesystem of the file: else a store would be SIGBUS, much later. */
+	return fallocate(p2->fd, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) && errno != EOPNOTSUPP
+		       ? -errno
+		       : 0;
 }
 
 static int p2_restore(struct ka_region *rg, uint64_t off, uint64_t len)
@@ -157,13 +243,13 @@ static int p2_restore(struct ka_region *rg, uint64_t off, uint64_t len)
 	bool durable;
 	int err;
 
-	if (rg->info.kind != KA_REGION_FILE)
-		return -EOPNOTSUPP;
-	/* Room on the filesystem of the file: else a store would be SIGBUS, much later. */
-	if (fallocate(p2->fd, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) && errno != EOPNOTSUPP)
-		err = -errno;
+	if (p2->ram)
+		err = restore_parts(p2, off, len);
+	else if (rg->info.kind == KA_REGION_FILE)
+		err = restore_file(p2, off, len);
 	else
-		err = map_part(p2, off, len, &durable);
+		return -EOPNOTSUPP;
+	err = err ?: map_part(p2, off, len, &durable);
 	if (err)
 		p2_release(rg, off, len);
 	return err;
@@ -198,6 +284,7 @@ static void p2_leaving(struct ka_region *rg)
 static void p2_close(struct ka_region *rg)
 {
 	struct pmem2_region *p2 = to_pmem2(rg);
+	size_t i;
 
 	if (p2->map)
 		pmem2_map_delete(&p2->map);
@@ -205,8 +292,10 @@ static void p2_close(struct ka_region *rg)
 		pmem2_source_delete(&p2->source);
 	if (p2->window)
 		munmap(p2->window, p2->window_bytes);
-	if (p2->fd >= 0)
-		close(p2->fd);
+	for (i = 0; i < p2->parts; i++)
+		if (p2->part[i].fd >= 0)
+			close(p2->part[i].fd);
+	free(p2->part);
 	free((char *)rg->info.path);
 	free(p2);
 }
@@ -313,13 +402,12 @@ static bool has_disk(int fd)
 	       sfs.f_type != HUGETLBFS_MAGIC;
 }
 
-static int map_region(struct pmem2_region *p2, bool write)
+static int map_region(struct pmem2_region *p2)
 {
 	struct ka_region_info *info = &p2->rg.info;
 	bool durable;
 	int err;
 
-	p2->writable = write;
 	p2->window_bytes = info->capacity_bytes + WINDOW_ALIGN;
 	p2->window = mmap(NULL, p2->window_bytes, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -380,37 +468,33 @@ static int open_node(const char *path, bool write, const struct ka_msg_sink *sin
 	return err;
 }
 
+static int lock_it(const struct pmem2_region *p2, unsigned flags, const struct ka_msg_sink *sink)
+{
+	int err = lock_region(p2->fd, p2->writable, !(flags & KA_REGION_NOWAIT));
+
+	if (err == -KA_ERR_REGION_BUSY)
+		ka_msg(sink, KA_MSG_ERROR, "'%s' is in use by another program; unmount it first",
+		       p2->rg.info.path);
+	else if (err)
+		ka_msg(sink, KA_MSG_ERROR, "cannot lock '%s': %s", p2->rg.info.path,
+		       ka_strerror(err));
+	return err;
+}
+
+/* The descriptors are open, and the size is known. */
 static int open_steps(struct pmem2_region *p2, unsigned flags, const struct ka_msg_sink *sink)
 {
 	struct ka_region_info *info = &p2->rg.info;
-	bool write = flags & KA_REGION_WRITE;
-	int err;
+	int err = flags & KA_REGION_LOCK ? lock_it(p2, flags, sink) : 0;
 
-	p2->fd = open_node(info->path, write, sink);
-	if (p2->fd < 0)
-		return p2->fd;
-	err = inspect(p2->fd, info);
-	if (err) {
-		ka_msg(sink, KA_MSG_ERROR, "cannot use '%s': %s", info->path, ka_strerror(err));
+	if (err)
 		return err;
-	}
-	if (flags & KA_REGION_LOCK) {
-		err = lock_region(p2->fd, write, !(flags & KA_REGION_NOWAIT));
-		if (err == -KA_ERR_REGION_BUSY)
-			ka_msg(sink, KA_MSG_ERROR,
-			       "'%s' is in use by another program; unmount it first", info->path);
-		else if (err)
-			ka_msg(sink, KA_MSG_ERROR, "cannot lock '%s': %s", info->path,
-			       ka_strerror(err));
-		if (err)
-			return err;
-	}
 	if (info->capacity_bytes < REGION_MIN) {
 		err = info->capacity_bytes ? -KA_ERR_REGION_SMALL : -KA_ERR_NOT_KEEPALIVE;
 		ka_msg(sink, KA_MSG_ERROR, "'%s' is too small to hold a filesystem", info->path);
 		return err;
 	}
-	err = map_region(p2, write);
+	err = map_region(p2);
 	if (!err)
 		err = attach_pmem2(p2);
 	if (err)
@@ -418,22 +502,125 @@ static int open_steps(struct pmem2_region *p2, unsigned flags, const struct ka_m
 	return err;
 }
 
+static struct pmem2_region *new_region(const char *path, unsigned flags, size_t parts)
+{
+	struct pmem2_region *p2 = calloc(1, sizeof(*p2));
+	size_t i;
+
+	if (!p2)
+		return NULL;
+	p2->rg.ops = &p2_ops;
+	p2->fd = -1;
+	p2->writable = flags & KA_REGION_WRITE;
+	p2->rg.info.path = strdup(path);
+	p2->part = calloc(parts, sizeof(*p2->part));
+	if (!p2->rg.info.path || !p2->part) {
+		p2_close(&p2->rg);
+		return NULL;
+	}
+	p2->parts = parts;
+	for (i = 0; i < parts; i++)
+		p2->part[i].fd = -1;
+	return p2;
+}
+
+static int open_path(struct pmem2_region *p2, const struct ka_msg_sink *sink)
+{
+	struct ka_region_info *info = &p2->rg.info;
+	int err;
+
+	p2->fd = p2->part->fd = open_node(info->path, p2->writable, sink);
+	if (p2->fd < 0)
+		return p2->fd;
+	err = inspect(p2->fd, info);
+	if (err)
+		ka_msg(sink, KA_MSG_ERROR, "cannot use '%s': %s", info->path, ka_strerror(err));
+	p2->part->bytes = info->capacity_bytes;
+	return err;
+}
+
 int ka_region_open(const char *path, unsigned flags, const struct ka_msg_sink *sink,
 		   struct ka_region **ret_rg)
 {
-	struct pmem2_region *p2 = calloc(1, sizeof(*p2));
+	struct pmem2_region *p2 = new_region(path, flags, 1);
 	int err;
 
 	if (!p2)
 		return -ENOMEM;
-	p2->rg.ops = &p2_ops;
-	p2->fd = -1;
-	p2->rg.info.path = strdup(path);
-	err = p2->rg.info.path ? open_steps(p2, flags, sink) : -ENOMEM;
+	err = open_path(p2, sink);
+	err = err ?: open_steps(p2, flags, sink);
 	if (err) {
 		p2_close(&p2->rg);
 		return err;
 	}
+	*ret_rg = &p2->rg;
+	return 0;
+}
+
+/* A device that is shorter than it should be is found out by its SIGBUS otherwise. */
+static int open_part(struct pmem2_region *p2, struct part *part, const char *path,
+		     const struct ka_msg_sink *sink)
+{
+	struct ka_region_info info = {0};
+	int err;
+
+	part->fd = open_node(path, p2->writable, sink);
+	if (part->fd < 0)
+		return part->fd;
+	err = inspect(part->fd, &info);
+	if (!err && info.capacity_bytes < part->bytes)
+		err = -KA_ERR_REGION_SHORT;
+	if (err)
+		ka_msg(sink, KA_MSG_ERROR, "cannot use '%s': %s", path, ka_strerror(err));
+	return err;
+}
+
+static int open_layout(struct pmem2_region *p2, const struct ka_region_layout *layout,
+		       const struct ka_msg_sink *sink, uint64_t *ret_limit)
+{
+	uint64_t off = 0, limit = UINT64_MAX;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < layout->parts; i++) {
+		const struct ka_region_part *from = &layout->part[i];
+		struct part *part = &p2->part[i];
+
+		assert(from->off == off && from->bytes);
+		part->off = off;
+		part->bytes = from->bytes;
+		off += from->bytes;
+		if (from->path)
+			err = open_part(p2, part, from->path, sink);
+		else
+			limit = ka_min(limit, part->off);
+	}
+	p2->fd = p2->part->fd;
+	p2->rg.info.kind = KA_REGION_DEVDAX;
+	p2->rg.info.phys_addr = layout->phys_addr;
+	p2->rg.info.capacity_bytes = off;
+	*ret_limit = ka_min(limit, off);
+	return err;
+}
+
+int ka_region_open_parts(const struct ka_region_layout *layout, unsigned flags,
+			 const struct ka_msg_sink *sink, struct ka_region **ret_rg)
+{
+	struct pmem2_region *p2 = new_region(layout->name, flags, layout->parts);
+	uint64_t limit;
+	int err;
+
+	if (!p2)
+		return -ENOMEM;
+	p2->ram = layout->ram;
+	err = open_layout(p2, layout, sink, &limit);
+	err = err ?: open_steps(p2, flags, sink);
+	if (err) {
+		p2_close(&p2->rg);
+		return err;
+	}
+	atomic_store(&p2->rg.absent_bytes, p2->rg.info.capacity_bytes - limit);
+	ka_region_set_limit(&p2->rg, limit);
 	*ret_rg = &p2->rg;
 	return 0;
 }

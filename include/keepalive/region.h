@@ -57,6 +57,38 @@ struct ka_region_info {
 int ka_region_open(const char *path, unsigned flags, const struct ka_msg_sink *sink,
 		   struct ka_region **ret_rg);
 
+/* A part of a region that is a device of its own. */
+struct ka_region_part {
+	uint64_t off;
+	uint64_t bytes;
+	const char *path; /* NULL: the system has it */
+};
+
+/* What hands parts of a region to the system and has them back; see ka_region_release. */
+struct ka_region_ram {
+	/* The part is not mapped or open here any more. 0 or a code: it is as before. */
+	int (*release)(void *ctx, uint64_t off, uint64_t bytes);
+	/* A descriptor of its device, or a code. */
+	int (*restore)(void *ctx, uint64_t off, uint64_t bytes);
+	void *ctx;
+};
+
+/* Regions that are not one file or device. What it points at is needed during the call only. */
+struct ka_region_layout {
+	const char *name; /* instead of a path */
+	uint64_t phys_addr;
+	const struct ka_region_part *part; /* one behind the other, from 0 on */
+	size_t parts;
+	const struct ka_region_ram *ram; /* stays in use; NULL: the memory stays */
+};
+
+/*
+ * As ka_region_open, for a region of several parts. The first is the one that is locked; the
+ * limit is where the first part begins that the system has.
+ */
+int ka_region_open_parts(const struct ka_region_layout *layout, unsigned flags,
+			 const struct ka_msg_sink *sink, struct ka_region **ret_rg);
+
 /* Takes memory of the caller as a region. For tests. */
 int ka_region_open_mem(void *mem, uint64_t bytes, struct ka_region **ret_rg);
 
@@ -120,7 +152,10 @@ int ka_region_prepare(struct ka_region *rg, uint64_t off, size_t len);
 /* Whether these bytes are there still: a region file can be truncated under its users. */
 bool ka_region_exists(struct ka_region *rg, uint64_t off, size_t len);
 
-/* From now on what lies at or above bytes is not ours. It has to be the capacity at most. */
+/*
+ * From now on what lies at or above bytes is not ours. It has to be the capacity at most.
+ * Memory that was released, or never there, stays behind the limit.
+ */
 void ka_region_set_limit(struct ka_region *rg, uint64_t bytes);
 uint64_t ka_region_limit(const struct ka_region *rg);
 
