@@ -170,6 +170,32 @@ int fsck_pass_data(struct fsck *f)
 	return p.err;
 }
 
+/* It stays when the checkpoint goes. */
+static void leave_checkpoint(struct ka_ckpt_segments *ckpt, uint64_t index)
+{
+	size_t i;
+
+	for (i = 0; i < ckpt->count; i++)
+		if (ckpt->index[i] == index)
+			ckpt->index[i--] = ckpt->index[--ckpt->count];
+}
+
+/* Nobody knows of any records; its header may be anything. */
+static void count_as_used(struct ka_fs *fs, uint64_t index)
+{
+	struct ka_seg *seg = &fs->segs.seg[index];
+
+	if (seg->state == KA_SEG_FREE)
+		fs->segs.free--;
+	leave_checkpoint(&fs->ckpt[0], index);
+	leave_checkpoint(&fs->ckpt[1], index);
+	give_up_records(seg);
+}
+
+/*
+ * A belt for braces: loading lets no extent into a segment that holds no log, nor into
+ * one that does not exist.
+ */
 int fsck_pass_usage(struct fsck *f)
 {
 	struct ka_segs *segs = &f->fs->segs;
@@ -182,11 +208,8 @@ int fsck_pass_usage(struct fsck *f)
 		    seg->state == KA_SEG_OPEN)
 			continue;
 		if (fsck_found(f, FSCK_P_USAGE, "segment %" PRIu64 ", %" PRIu64 " bytes", i,
-			       atomic_load(&seg->live)) &&
-		    seg->state == KA_SEG_FREE) {
-			give_up_records(seg); /* nobody knows of any; its header may be anything */
-			segs->free--;
-		}
+			       atomic_load(&seg->live)))
+			count_as_used(f->fs, i);
 	}
 	return 0;
 }

@@ -336,7 +336,7 @@ static int take_source(struct replay *r, const struct source *s)
 	if (end == (s->index + 1) * r->fs->segs.bytes)
 		r->ended++;
 	if (seg->state == KA_SEG_FREE) {
-		if (!last)
+		if (end == s->start)
 			return 0; /* opened, never used */
 		r->fs->segs.free--;
 	}

@@ -61,6 +61,14 @@ static int add_chunk(struct ka_salvage *sv, const struct ka_rec_disk *rec, uint6
 	return 0;
 }
 
+/* Of the segment that a record belongs in. */
+static enum ka_segment_kind kind_of(const struct ka_rec_disk *rec)
+{
+	return ka_get16(rec->type) == KA_REC_CKPT || ka_get16(rec->type) == KA_REC_CKPT_LINK
+		       ? KA_SEGMENT_CKPT
+		       : KA_SEGMENT_LOG;
+}
+
 /* A segment without a header is what its first whole record says. */
 static bool find_segment(const struct ka_salvage *sv, uint64_t index, struct ka_segment_info *ret)
 {
@@ -75,10 +83,7 @@ static bool find_segment(const struct ka_salvage *sv, uint64_t index, struct ka_
 	if (!rec)
 		return false;
 	*ret = (struct ka_segment_info){
-		.kind = ka_get16(rec->type) == KA_REC_CKPT ||
-					ka_get16(rec->type) == KA_REC_CKPT_LINK
-				? KA_SEGMENT_CKPT
-				: KA_SEGMENT_LOG,
+		.kind = kind_of(rec),
 		.gen = (gen & ~(uint64_t)UINT32_MAX) | ka_get32(rec->gen),
 	};
 	return true;
@@ -109,13 +114,19 @@ static bool was_torn(const struct ka_salvage *sv, const struct ka_scan *scan,
 	       !ka_scan_resync(&rest) && !was_closed(sv, gen);
 }
 
+/*
+ * What is in a segment of the other kind nobody has written. Data there would be lost with
+ * the checkpoint.
+ */
 static int take_record(struct ka_salvage *sv, const struct ka_scan *scan,
-		       const struct ka_rec_disk *rec, uint64_t addr, uint64_t gen)
+		       const struct ka_rec_disk *rec, uint64_t addr,
+		       const struct ka_segment_info *info)
 {
-	if (ka_get16(rec->type) == KA_REC_CKPT_LINK || was_torn(sv, scan, rec, gen))
+	if (kind_of(rec) != info->kind || ka_get16(rec->type) == KA_REC_CKPT_LINK ||
+	    was_torn(sv, scan, rec, info->gen))
 		return 0;
-	if (ka_get16(rec->type) == KA_REC_CKPT)
-		return add_chunk(sv, rec, addr, gen);
+	if (info->kind == KA_SEGMENT_CKPT)
+		return add_chunk(sv, rec, addr, info->gen);
 	return add_record(sv, rec, addr);
 }
 
@@ -139,7 +150,7 @@ static int survey_segment(struct ka_salvage *sv, uint64_t index, const struct ka
 		if (err < 0)
 			continue;
 		used = scan.addr - start;
-		if (rec && take_record(sv, &scan, rec, addr, info->gen))
+		if (rec && take_record(sv, &scan, rec, addr, info))
 			return -ENOMEM;
 		if (err == KA_SCAN_END)
 			break;

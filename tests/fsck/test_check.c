@@ -13,6 +13,7 @@
 #include "fs.h"
 #include "fsck.h"
 #include "keepalive/record.h"
+#include "keepalive/util.h"
 #include "memfs.h"
 
 #define BYTES (16u << 20)
@@ -349,6 +350,162 @@ static void test_copies_apart(void **unused)
 	}
 }
 
+/* A checkpoint that is not to be used, and none beside it. */
+static void spoil_checkpoints(struct memfs *m, struct ka_super *sb)
+{
+	struct ka_super_disk disk;
+	unsigned i;
+
+	assert_ok(ka_super_read(m->rg, NULL, NULL, sb));
+	sb->ckpt[0].bytes++;
+	sb->ckpt[1] = (struct ka_ckpt_ptr){0};
+	for (i = 0; i < KA_SUPER_COPIES; i++) {
+		ka_super_encode(sb, i, &disk);
+		memcpy(m->mem + sb->copy_addr[i], &disk, sizeof(disk));
+	}
+}
+
+/* Puts a copy of the record that holds data behind the first chunk of the checkpoint. */
+static void put_write(struct memfs *m, const struct ka_super *sb, uint64_t data)
+{
+	uint64_t at = ka_align_down(sb->ckpt[0].addr, sb->segment_bytes), rec = data;
+	const struct ka_segment_disk *seg = (const void *)(m->mem + at);
+	struct ka_rec_disk *copy;
+
+	do
+		rec -= KA_RECORD_ALIGN;
+	while (ka_get64(((struct ka_rec_disk *)(m->mem + rec))->log_id) != sb->log_id);
+	at = sb->ckpt[0].addr +
+	     ka_get32(((struct ka_rec_disk *)(m->mem + sb->ckpt[0].addr))->bytes);
+	copy = (void *)(m->mem + at);
+	memcpy(copy, m->mem + rec, ka_get32(((struct ka_rec_disk *)(m->mem + rec))->bytes));
+	copy->gen = ka_put32((uint32_t)ka_get64(seg->gen));
+	copy->seq = ka_put64(sb->ckpt[0].seq + 100);
+	ka_record_seal(copy, at);
+}
+
+/* What is no part of a checkpoint, in a segment of one, nobody has written. */
+static void test_record_among_chunks(void **unused)
+{
+	struct memfs m;
+	struct ka_super sb;
+	uint64_t addr;
+	ka_ino_t ino;
+
+	(void)unused;
+	memfs_make(&m, BYTES);
+	ino = memfs_file(m.fs, KA_ROOT_INO, "file");
+	memfs_write_pattern(m.fs, ino, 0, 10000, 1);
+	addr = ka_extents_find(&ka_index_find(&m.fs->index, ino)->extents, 0)->addr;
+	memfs_close(&m);
+	spoil_checkpoints(&m, &sb);
+	put_write(&m, &sb, addr);
+	assert_int_equal(check(&m, FSCK_YES), FSCK_CORRECTED);
+	assert_int_equal(check(&m, FSCK_NO), 0);
+	memfs_open(&m);
+	assert_false(m.fs->rdonly);
+	assert_true(memfs_has_pattern(m.fs, ino, 0, 10000, 1));
+	memfs_check(m.fs);
+	memfs_release(&m);
+}
+
+/* Numbers begin at 1. A record with none is read all the same, and its segment is in use. */
+static void test_record_without_number(void **unused)
+{
+	struct ka_rec_disk *rec;
+	struct memfs m;
+	uint64_t addr;
+	ka_ino_t ino;
+
+	(void)unused;
+	memfs_make(&m, BYTES);
+	ino = memfs_file(m.fs, KA_ROOT_INO, "file");
+	memfs_crash(&m); /* so that a new segment begins */
+	memfs_write_pattern(m.fs, ino, 0, 10000, 1);
+	addr = ka_extents_find(&ka_index_find(&m.fs->index, ino)->extents, 0)->addr;
+	addr = ka_align_down(addr, m.fs->segs.bytes) + sizeof(struct ka_segment_disk);
+	memfs_abandon(&m);
+	rec = (void *)(m.mem + addr);
+	assert_int_equal(ka_get16(rec->type), KA_REC_WRITE);
+	rec->seq = ka_put64(0);
+	ka_record_seal(rec, addr);
+	assert_int_equal(check(&m, FSCK_NO), 0);
+	memfs_open(&m);
+	assert_true(memfs_has_pattern(m.fs, ino, 0, 10000, 1));
+	memfs_check(m.fs);
+	memfs_release(&m);
+}
+
+static uint64_t segment_in(const struct ka_fs *fs, enum ka_seg_state state)
+{
+	uint64_t i = 1;
+
+	while (fs->segs.seg[i].state != state)
+		i++;
+	return i;
+}
+
+static int store_and_load(struct memfs *m, struct fsck *f)
+{
+	struct ka_fs_opts opts = {.sink = &m->msgs.sink};
+	struct ka_recovery rec;
+	int err;
+
+	assert_ok(ka_fs_store(f->fs, KA_STATE_CLEAN));
+	assert_ok(ka_fs_store(f->fs, KA_STATE_CLEAN)); /* now the older one is given up */
+	ka_fs_abandon(f->fs);
+	err = ka_fs_load(m->rg, &opts, 0, &rec, &f->fs);
+	return err;
+}
+
+/*
+ * Loading lets no extent into a segment that holds no log. Should one come there all
+ * the same, in whatever state, what is said to be repaired is.
+ */
+static void test_usage(void **unused)
+{
+	static const enum ka_seg_state states[] = {KA_SEG_FREE, KA_SEG_BAD, KA_SEG_CKPT};
+	struct ka_extent e;
+	struct memfs m;
+	uint64_t index;
+	ka_ino_t ino;
+	unsigned i;
+
+	(void)unused;
+	for (i = 0; i < KA_ARRAY_SIZE(states); i++) {
+		struct ka_fs_opts opts = {0};
+		struct ka_recovery rec;
+		struct fsck f = {.path = "memory", .mode = FSCK_YES};
+		struct ka_inode *inode;
+
+		memfs_make(&m, BYTES);
+		ino = memfs_file(m.fs, KA_ROOT_INO, "file");
+		memfs_write_pattern(m.fs, ino, 0, 10000, 1);
+		memfs_close(&m);
+		f.rg = m.rg;
+		assert_ok(ka_fs_load(m.rg, &opts, 0, &rec, &f.fs));
+		if (states[i] == KA_SEG_BAD)
+			assert_true(ka_segs_set_bad(&f.fs->segs, segment_in(f.fs, KA_SEG_FREE)));
+		index = segment_in(f.fs, states[i]);
+		inode = ka_index_find(&f.fs->index, ino);
+		e = *ka_extents_find(&inode->extents, 0);
+		e.addr = index * f.fs->segs.bytes + e.addr % f.fs->segs.bytes;
+		e.off = 1 << 20;
+		inode->size = e.off + e.len;
+		assert_ok(ka_extents_put(&inode->extents, &f.fs->index.extents, &e));
+		assert_ok(fsck_pass_usage(&f));
+		assert_int_equal(f.found, 1);
+		assert_int_equal(f.fixed, 1);
+		assert_ok(store_and_load(&m, &f));
+		f.found = 0;
+		assert_ok(fsck_pass_usage(&f));
+		assert_int_equal(f.found, 0);
+		assert_int_equal(f.fs->segs.seg[index].state, KA_SEG_FULL);
+		ka_fs_abandon(f.fs);
+		memfs_release(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +517,9 @@ int main(void)
 		cmocka_unit_test(test_nothing_left),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_copies_apart),
+		cmocka_unit_test(test_record_among_chunks),
+		cmocka_unit_test(test_record_without_number),
+		cmocka_unit_test(test_usage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
