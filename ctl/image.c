@@ -100,6 +100,18 @@ static int make_plan(struct image *im)
 	return 0;
 }
 
+static int examine_fs(struct image *im)
+{
+	struct ka_fs_status status;
+
+	ka_fs_get_status(im->s.fs, &status);
+	if (status.spare_err)
+		salvage_problem(&im->s, NULL,
+				"the older checkpoint is damaged (%s): everything is copied",
+				ka_strerror(status.spare_err));
+	return salvage_check(&im->s);
+}
+
 /* Reads everything that is to be copied, and decides how much that is. */
 static int examine(struct image *im, const char *from, bool raw_too)
 {
@@ -118,11 +130,9 @@ static int examine(struct image *im, const char *from, bool raw_too)
 	if (im->s.older)
 		salvage_problem(&im->s, NULL,
 				"the newest checkpoint is damaged: everything is copied");
-	if (im->s.fs) {
-		err = salvage_check(&im->s);
-		if (err)
-			return fail(im, "read everything for", err);
-	}
+	err = im->s.fs ? examine_fs(im) : 0;
+	if (err)
+		return fail(im, "read everything for", err);
 	err = make_plan(im);
 	return err ? fail(im, "copy to", err) : 0;
 }

@@ -2,7 +2,6 @@
 /* pass_load.c - superblock and checkpoints: from bytes to a filesystem in memory. */
 #include <inttypes.h>
 
-#include "checkpoint.h"
 #include "fsck.h"
 #include "keepalive/err.h"
 #include "keepalive/super.h"
@@ -77,28 +76,15 @@ static bool is_damage(int err)
 	return err <= -KA_ERR_BASE;
 }
 
-/* The older checkpoint is a spare: look whether it could be used. */
+/* The older checkpoint is a spare: loading has looked whether it could be used. */
 static void check_spare(struct fsck *f)
 {
-	const struct ka_ckpt_ptr *ptr = &f->fs->super.ckpt[1];
-	struct ka_ckpt_walk walk;
-	const uint8_t *data;
-	uint64_t i, segment, total = 0;
-	size_t bytes;
-	int err = 0;
+	uint64_t chunks = f->fs->super.ckpt[1].chunks;
 
-	if (!ptr->addr)
-		return;
-	ka_ckpt_walk_start(&walk, f->rg, &f->fs->super, ptr);
-	for (i = 0; !err && i < ptr->chunks; i++) {
-		err = ka_ckpt_walk_next(&walk, &data, &bytes, &segment);
-		total += err ? 0 : bytes;
-	}
-	if (!err && total != ptr->bytes)
-		err = -KA_ERR_CKPT_CHAIN;
-	if (err)
-		fsck_found(f, FSCK_P_CKPT_OLDER, "chunk %" PRIu64 " of %" PRIu64 ": %s", i,
-			   ptr->chunks, ka_strerror(err));
+	if (f->fs->spare_err)
+		fsck_found(f, FSCK_P_CKPT_OLDER, "chunk %" PRIu64 " of %" PRIu64 ": %s",
+			   ka_min(f->fs->ckpt[1].chunks + 1, chunks), chunks,
+			   ka_strerror(f->fs->spare_err));
 }
 
 static const struct ka_fs_opts *load_opts(const struct fsck *f, struct ka_fs_opts *ret)

@@ -110,6 +110,7 @@ int ka_ckpt_mark(struct ka_fs *fs, const struct ka_ckpt_ptr *ptr, struct ka_ckpt
 		if (err)
 			return err;
 		total += bytes;
+		segments->chunks++;
 		if (!segment || fs->segs.seg[segment].state != KA_SEG_FREE)
 			continue;
 		err = ka_ckpt_segments_add(segments, segment);

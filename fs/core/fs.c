@@ -374,7 +374,9 @@ static int load(struct ka_fs *fs, unsigned which, struct ka_recovery *ret)
 	if (which)
 		forget_newest(fs);
 	else
-		(void)ka_ckpt_mark(fs, &fs->super.ckpt[1], &fs->ckpt[1]); /* a spare, if whole */
+		fs->spare_err = ka_ckpt_mark(fs, &fs->super.ckpt[1], &fs->ckpt[1]);
+	if (fs->spare_err == -ENOMEM)
+		return -ENOMEM;
 	atomic_store(&fs->log.seq, head.seq);
 	atomic_store(&fs->log.gen, head.next_gen);
 	if (fs->super.state == KA_STATE_MOUNTED || which)
@@ -527,6 +529,7 @@ void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 		.moved_bytes = atomic_load(&fs->moved_bytes),
 		.rdonly = fs->rdonly,
 		.damaged = fs->damaged,
+		.spare_err = fs->spare_err,
 	};
 	gain = ka_clean_gain(fs);
 	ret->growth_bytes = growth;

@@ -27,6 +27,7 @@ struct ka_ckpt_segments {
 	uint64_t *index;
 	size_t count;
 	size_t capacity;
+	uint64_t chunks; /* that ka_ckpt_mark found whole */
 };
 
 /* What could not be read since the mount; damage.h. */
@@ -73,6 +74,7 @@ struct ka_fs {
 	struct ka_log log;
 	struct ka_index index;
 	struct ka_ckpt_segments ckpt[2]; /* of super.ckpt */
+	int spare_err;			 /* why the older of them could not be used; 0: it could */
 	pthread_rwlock_t op_lock;
 	pthread_mutex_t clean_lock;			/* one cleaner at a time */
 	_Atomic uint64_t cleaned_segments, moved_bytes; /* since the mount */

@@ -113,6 +113,7 @@ struct ka_fs_status {
 	uint64_t moved_bytes;	   /* which took it so much moving */
 	bool rdonly;		   /* opened so, or damaged; not: sealed, which super.state tells */
 	bool damaged;
+	int spare_err; /* why opening found that the older checkpoint is no spare; 0: it is one */
 };
 
 void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret);

@@ -499,6 +499,20 @@ refused "image --restore of a file that is not there" target "No such file" \
 truncate -s 8M small.target
 refused "image --restore to less" small.target "too small" \
 	"$CTL" image --restore -f plain.image small.target
+# Two checkpoints, of which the spare is damaged: no file is, and yet not all is whole.
+fresh spare
+if check "a crash before a second checkpoint" "$MAKE_IMAGE" spare && have FSCK "a damaged spare"; then
+	exits "fsck -p of it" 1 "$FSCK" -p spare
+	addr=$("$CTL" dump spare | sed -n 's/^previous checkpoint:.* addr=\(0x[0-9a-f]*\) .*/\1/p')
+	exits "image with two checkpoints" 0 "$CTL" image spare spare.image
+	printf 'y' | dd of=spare bs=1 seek=$((addr + 20)) conv=notrunc status=none
+	exits "image with a damaged older checkpoint" 4 "$CTL" image -f spare spare.image
+	grep -q 'the older checkpoint is damaged' err && cmp -s spare spare.image &&
+		ok "it says so, and copies it" || not_ok "it says so, and copies it" "$(cat err)"
+	exits "image --json of it" 4 "$CTL" image --json -f spare spare.image
+	grep -q 'the older checkpoint is damaged' out && ok "it says so" || not_ok "it says so"
+	exits "extract of it" 0 "$CTL" extract spare spare.files
+fi
 refused "extract of a path that is not there" plain.region "'/no'" \
 	"$CTL" extract plain.region /no root
 refused "extract to a file" plain.region "Not a directory" \
