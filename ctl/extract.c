@@ -432,7 +432,7 @@ static int run_extract(const struct ctl_args *args)
 	struct extract x = {.root = !geteuid(), .dest = {.fd = -1, .top_fd = -1}};
 	int err;
 
-	err = salvage_open(&x.s, args, args->target);
+	err = salvage_open_remains(&x.s, args, args->target);
 	umask(0077);
 	err = err ?: extract_path(&x, args->operands > 2 ? args->operand[1] : "/", dest);
 	if (!err)

@@ -10,6 +10,7 @@
 
 #include "emit.h"
 #include "keepalive/err.h"
+#include "keepalive/salvage.h"
 #include "keepalive/util.h"
 #include "program.h"
 #include "walk.h"
@@ -27,10 +28,36 @@ static bool is_damaged(const struct salvage *s, const struct ka_fs_status *statu
 	return status->damaged;
 }
 
+/* Names whose files are gone; what is not sure in files is listed with them. */
+static void list_lost(struct salvage *s, const struct ka_salvage_lost *lost)
+{
+	KA_AUTO_FREE char *dir = NULL, *path = NULL;
+
+	if (ka_path_of(s->fs, lost->dir, &dir))
+		dir = NULL;
+	if (asprintf(&path, "%s/%s", dir && dir[1] ? dir : "", lost->name) < 0)
+		path = NULL;
+	salvage_problem(s, path ?: lost->name, "the file is lost, inode %" PRIu64, lost->ino);
+}
+
+static void list_remains(struct salvage *s, const struct ka_salvage_stats *st)
+{
+	const struct ka_salvage_lost *lost;
+
+	salvage_problem(s, NULL,
+			"no checkpoint can be read: rebuilt from %" PRIu64
+			" chunks of checkpoints and %" PRIu64
+			" records of the log; files may be missing, and deleted ones be back",
+			st->chunks, st->records);
+	for (lost = st->lost; lost; lost = lost->next)
+		list_lost(s, lost);
+}
+
 static int load(struct salvage *s)
 {
 	const struct ka_fs_opts opts = {
 		.rdonly = true,
+		.salvage = s->remains,
 		.noatime = true,
 		.sink = s->args->sink,
 	};
@@ -40,6 +67,10 @@ static int load(struct salvage *s)
 	err = ka_fs_open(s->rg, &opts, &s->fs);
 	if (err)
 		return err;
+	if (ka_fs_salvaged(s->fs)) {
+		list_remains(s, ka_fs_salvaged(s->fs));
+		return 0;
+	}
 	ka_fs_get_status(s->fs, &status);
 	s->older = status.super.ckpt[0].addr != s->super.ckpt[0].addr;
 	if (is_damaged(s, &status))
@@ -49,11 +80,12 @@ static int load(struct salvage *s)
 	return 0;
 }
 
-int salvage_open(struct salvage *s, const struct ctl_args *args, const char *region)
+static int open_region(struct salvage *s, const struct ctl_args *args, const char *region,
+		       bool remains)
 {
 	int err;
 
-	*s = (struct salvage){.args = args};
+	*s = (struct salvage){.args = args, .remains = remains};
 	if (args->json)
 		s->list = json_object_new_array();
 	err = ka_program_check_region(args->sink, region);
@@ -66,6 +98,16 @@ int salvage_open(struct salvage *s, const struct ctl_args *args, const char *reg
 	if (err && !salvage_is_damage(err) && err != -KA_ERR_WIPED)
 		ka_msg(args->sink, KA_MSG_ERROR, "cannot read '%s': %s", region, ka_strerror(err));
 	return err;
+}
+
+int salvage_open(struct salvage *s, const struct ctl_args *args, const char *region)
+{
+	return open_region(s, args, region, false);
+}
+
+int salvage_open_remains(struct salvage *s, const struct ctl_args *args, const char *region)
+{
+	return open_region(s, args, region, true);
 }
 
 void salvage_close(struct salvage *s)
@@ -92,6 +134,9 @@ static void list(struct salvage *s, const char *path, const struct ka_run *range
 		}
 		emit_bytes(&e, "reason", reason, strlen(reason)); /* with names in it */
 		json_object_array_add(s->list, e.obj);
+	} else if (range && !range->err) {
+		ka_msg(s->args->sink, KA_MSG_ERROR, "'%s': bytes %" PRIu64 "-%" PRIu64 ": %s", path,
+		       range->off, range->off + range->len - 1, reason);
 	} else if (range) {
 		ka_msg(s->args->sink, KA_MSG_ERROR,
 		       "'%s': bytes %" PRIu64 "-%" PRIu64 " are damaged: %s", path, range->off,
@@ -128,6 +173,25 @@ static void note_damage(struct salvage *s, const char *path, struct ka_run *bad,
 	*bad = run ? *run : (struct ka_run){0};
 }
 
+/* What a rebuild could not know for sure about the file. */
+static void list_doubts(struct salvage *s, const char *path, uint64_t ino)
+{
+	const struct ka_salvage_stats *st = ka_fs_salvaged(s->fs);
+	size_t low = 0, high = st ? st->doubts : 0, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (st->doubt[middle].ino < ino)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; st && low < st->doubts && st->doubt[low].ino == ino; low++)
+		list(s, path,
+		     &(struct ka_run){.off = st->doubt[low].off, .len = st->doubt[low].len},
+		     "contents may be old or incomplete");
+}
+
 static int give_data(struct salvage *s, const struct ka_run *run, salvage_data_fn *fn, void *ctx)
 {
 	s->bytes += run->len;
@@ -157,6 +221,7 @@ int salvage_read(struct salvage *s, const char *path, const struct ka_attr *attr
 			err = give_data(s, &run, fn, ctx);
 	}
 	note_damage(s, path, &bad, NULL);
+	list_doubts(s, path, attr->ino);
 	return err;
 }
 

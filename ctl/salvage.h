@@ -3,8 +3,8 @@
  * salvage.h - reads a filesystem that nobody uses as far as it can be read,
  * stores nothing, and lists what is not whole: on stderr, or in JSON.
  */
-#ifndef KEEPALIVE_SALVAGE_H
-#define KEEPALIVE_SALVAGE_H
+#ifndef KEEPALIVE_CTL_SALVAGE_H
+#define KEEPALIVE_CTL_SALVAGE_H
 
 #include <json.h>
 #include <stdint.h>
@@ -17,6 +17,7 @@ struct salvage {
 	struct ka_region *rg;
 	struct ka_super super;
 	bool older;		  /* the newest checkpoint is damaged, the older was read */
+	bool remains;		  /* asked for: without a checkpoint what is left counts */
 	struct ka_fs *fs;	  /* NULL where no checkpoint could be read */
 	struct json_object *list; /* of problems; NULL: they go to stderr */
 	uint64_t problems;
@@ -30,6 +31,12 @@ struct salvage {
  * -KA_ERR_CKPT_* and other codes of EIO: rg and super are there, fs is not.
  */
 int salvage_open(struct salvage *s, const struct ctl_args *args, const char *region);
+
+/*
+ * The same; where no checkpoint can be read, what is left of them and of the log makes
+ * the filesystem, as fsck would, and what is not sure is listed.
+ */
+int salvage_open_remains(struct salvage *s, const struct ctl_args *args, const char *region);
 void salvage_close(struct salvage *s);
 
 /* Whether this is damage of checkpoint and log, which leaves the superblock. */

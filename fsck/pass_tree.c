@@ -10,8 +10,6 @@
 #include "keepalive/dir.h"
 #include "keepalive/util.h"
 
-#define LOST_FOUND "lost+found"
-
 struct tree_pass {
 	struct fsck *f;
 	struct ka_inode **stack; /* directories still to be walked */
@@ -81,7 +79,7 @@ static struct ka_inode *make_lost_found(struct tree_pass *p, struct ka_inode *ro
 	struct ka_index *ix = &p->f->fs->index;
 	struct ka_inode *dir = ka_index_new(ix, ix->next_ino, S_IFDIR | 0700);
 
-	if (!dir || ka_index_add_name(ix, root, LOST_FOUND, strlen(LOST_FOUND),
+	if (!dir || ka_index_add_name(ix, root, KA_LOST_FOUND, strlen(KA_LOST_FOUND),
 				      root->dir->next_cookie, dir))
 		return NULL;
 	dir->nlink = 2;
@@ -111,7 +109,7 @@ static int move_aside(struct tree_pass *p, struct ka_inode *root, struct ka_dire
 {
 	struct ka_inode *inode = de->inode;
 	char name[40];
-	size_t len = free_name(p->f, root, LOST_FOUND ".1", name, sizeof(name));
+	size_t len = free_name(p->f, root, KA_LOST_FOUND ".1", name, sizeof(name));
 
 	if (!fsck_found(p->f, FSCK_P_LOST_FOUND, "it becomes /%s", name))
 		return 0;
@@ -129,14 +127,14 @@ static struct ka_inode *lost_found(struct tree_pass *p)
 
 	if (p->lost_found)
 		return p->lost_found;
-	de = ka_dir_find(&ix->names, root, LOST_FOUND, strlen(LOST_FOUND));
+	de = ka_dir_find(&ix->names, root, KA_LOST_FOUND, strlen(KA_LOST_FOUND));
 	if (de && S_ISDIR(de->inode->mode)) {
 		p->lost_found = de->inode;
 		return p->lost_found;
 	}
 	if (de) {
 		p->err = move_aside(p, root, de);
-		if (p->err || ka_dir_find(&ix->names, root, LOST_FOUND, strlen(LOST_FOUND)))
+		if (p->err || ka_dir_find(&ix->names, root, KA_LOST_FOUND, strlen(KA_LOST_FOUND)))
 			return NULL;
 	}
 	p->lost_found = make_lost_found(p, root);
@@ -285,15 +283,6 @@ static void check_links(struct ka_hnode *node, void *ctx)
 		inode->nlink = want;
 }
 
-static int by_place(const void *a, const void *b)
-{
-	const struct ka_salvage_range *x = a, *y = b;
-
-	if (x->ino != y->ino)
-		return (x->ino > y->ino) - (x->ino < y->ino);
-	return (x->off > y->off) - (x->off < y->off);
-}
-
 /* What a rebuild could not know for sure, by the names that files have in the end. */
 static void tell_doubts(struct fsck *f)
 {
@@ -302,8 +291,6 @@ static void tell_doubts(struct fsck *f)
 	const struct ka_inode *inode;
 	size_t i;
 
-	if (st->doubts)
-		qsort(st->doubt, st->doubts, sizeof(*st->doubt), by_place);
 	for (i = 0; i < st->doubts; i++) {
 		const struct ka_salvage_range *r = &st->doubt[i];
 		KA_AUTO_FREE char *path = NULL;

@@ -427,14 +427,36 @@ static bool is_damage(int err)
 	return err <= -KA_ERR_MEMORY && err > -KA_ERR_NEED_CKPT;
 }
 
+static int load_remains(struct ka_region *rg, const struct ka_fs_opts *opts,
+			struct ka_recovery *rec, struct ka_fs **ret_fs)
+{
+	struct ka_fs *fs;
+	int err;
+
+	err = ka_fs_load(rg, opts, KA_LOAD_SALVAGE, rec, &fs);
+	if (err)
+		return err;
+	err = ka_salvage_connect(fs);
+	if (err)
+		ka_fs_abandon(fs);
+	else
+		*ret_fs = fs;
+	return err;
+}
+
 /* The older checkpoint and the log behind it hold the same state; it is a spare for that. */
 static int load_best(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_recovery *rec,
 		     struct ka_fs **ret_fs)
 {
-	int err;
+	int err, err2;
 
 	err = ka_fs_load(rg, opts, 0, rec, ret_fs);
-	if (!is_damage(err) || ka_fs_load(rg, opts, 1, rec, ret_fs))
+	if (!is_damage(err))
+		return err;
+	err2 = ka_fs_load(rg, opts, 1, rec, ret_fs);
+	if (is_damage(err2) && opts->salvage && opts->rdonly)
+		return load_remains(rg, opts, rec, ret_fs);
+	if (err2)
 		return err;
 	ka_msg(opts->sink, KA_MSG_WARNING, "using the older checkpoint of '%s' instead",
 	       ka_region_info(rg)->path);
@@ -463,12 +485,13 @@ int ka_fs_open(struct ka_region *rg, const struct ka_fs_opts *opts, struct ka_fs
 	err = load_best(rg, opts, &rec, &fs);
 	if (err)
 		return err;
-	if (rec.done)
+	if (rec.done && !ka_fs_salvaged(fs))
 		ka_msg(fs->sink, KA_MSG_INFO,
 		       "recovered from an unclean shutdown: %" PRIu64 " records replayed, %" PRIu64
 		       " torn, %" PRIu64 " lost, %" PRIu64 " orphans dropped",
 		       rec.records, rec.torn, rec.lost, rec.orphans);
-	fs->damaged |= rec.lost || fs->wrong_links || (fs->super.flags & KA_SUPER_DAMAGED);
+	fs->damaged |= ka_fs_salvaged(fs) || rec.lost || fs->wrong_links ||
+		       (fs->super.flags & KA_SUPER_DAMAGED);
 	if (fs->damaged && !fs->rdonly) {
 		ka_msg(fs->sink, KA_MSG_ERROR,
 		       "'%s' is damaged: mounting it read-only; run fsck.keepalivefs",

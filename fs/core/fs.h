@@ -20,6 +20,7 @@
 #include "keepalive/fs.h"
 #include "keepalive/index.h"
 #include "keepalive/log.h"
+#include "keepalive/salvage.h"
 #include "keepalive/segment.h"
 
 /* The segments that one checkpoint occupies. */
@@ -36,31 +37,6 @@ struct ka_damages {
 	struct ka_damage *list;
 	size_t count;
 	uint64_t unlisted; /* that came when the list was full */
-};
-
-/* Bytes of an inode of which it is not known for sure what they were. */
-struct ka_salvage_range {
-	uint64_t ino;
-	uint64_t off;
-	uint64_t len;
-};
-
-/* A name whose inode is lost. */
-struct ka_salvage_lost {
-	struct ka_salvage_lost *next;
-	uint64_t dir;
-	uint64_t ino;
-	char name[];
-};
-
-/* What a salvage had to work with, and what it could not know. */
-struct ka_salvage_stats {
-	uint64_t chunks;  /* of checkpoints, whole */
-	uint64_t records; /* looked at */
-	uint64_t made;	  /* inodes that only other things tell of */
-	struct ka_salvage_range *doubt;
-	size_t doubts;
-	struct ka_salvage_lost *lost;
 };
 
 void ka_salvage_stats_release(struct ka_salvage_stats *st);

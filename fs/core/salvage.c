@@ -729,8 +729,18 @@ static void settle_links(struct ka_hnode *node, void *ctx)
 		inode->nlink = dir ? 2 : 1;
 }
 
+static int by_place(const void *a, const void *b)
+{
+	const struct ka_salvage_range *x = a, *y = b;
+
+	if (x->ino != y->ino)
+		return (x->ino > y->ino) - (x->ino < y->ino);
+	return (x->off > y->off) - (x->off < y->off);
+}
+
 static int finish(struct ka_salvage *sv)
 {
+	struct ka_salvage_stats *st = sv->stats;
 	struct visit v = {.sv = sv};
 	struct ka_index *ix = &sv->fs->index;
 
@@ -739,6 +749,8 @@ static int finish(struct ka_salvage *sv)
 	ka_htab_visit(&ix->inodes, forget_count, NULL);
 	ka_htab_visit(&ix->names, count_name, NULL);
 	ka_htab_visit(&ix->inodes, settle_links, NULL);
+	if (st->doubts)
+		qsort(st->doubt, st->doubts, sizeof(*st->doubt), by_place);
 	atomic_store(&sv->fs->log.seq, sv->max_seq);
 	return v.err;
 }
@@ -805,6 +817,11 @@ int ka_salvage(struct ka_fs *fs, struct ka_salvage_stats *ret)
 	free(sv.record);
 	free(sv.chunk);
 	return err;
+}
+
+const struct ka_salvage_stats *ka_fs_salvaged(const struct ka_fs *fs)
+{
+	return fs->super.ckpt[0].addr ? NULL : &fs->salvage; /* nothing else names none */
 }
 
 void ka_salvage_stats_release(struct ka_salvage_stats *st)

@@ -101,6 +101,9 @@ struct ka_salvage {
 /* Makes fs->index, the segments and the log of what can be found. 0 or -ENOMEM. */
 int ka_salvage(struct ka_fs *fs, struct ka_salvage_stats *ret);
 
+/* Names in lost+found for what has none, in memory only. 0 or -ENOMEM. */
+int ka_salvage_connect(struct ka_fs *fs);
+
 /* The steps of it. */
 int ka_salvage_survey(struct ka_salvage *sv);	   /* records and chunks; salvage_read.c */
 int ka_salvage_checkpoints(struct ka_salvage *sv); /* what they say; salvage_read.c */

@@ -26,7 +26,8 @@ enum ka_verify {
 struct ka_fs_opts {
 	bool rdonly; /* replays in memory, stores nothing */
 	enum ka_verify verify;
-	bool noatime;	     /* reading does not update the time of access */
+	bool salvage; /* where no checkpoint can be read, makes do with what is left; with rdonly */
+	bool noatime; /* reading does not update the time of access */
 	bool nodiratime;     /* ... of directories */
 	bool reclaim_manual; /* memory that is lent does not come back by itself */
 	bool thorough;	     /* recovery looks through every segment without a header */

@@ -513,6 +513,48 @@ if check "a crash before a second checkpoint" "$MAKE_IMAGE" spare && have FSCK "
 	grep -q 'the older checkpoint is damaged' out && ok "it says so" || not_ok "it says so"
 	exits "extract of it" 0 "$CTL" extract spare spare.files
 fi
+# No checkpoint is left: what fsck -y puts together comes out without it too.
+# listing DIRECTORY: all that is in it; of contents a sum.
+listing() {
+	(cd "$1" && find . ! -name . -printf '%p %y %m %n %l ' \( -type f -exec cksum {} \; -o -printf '\n' \) |
+		LC_ALL=C sort)
+}
+# of_type REGION TYPE: the address of the first record of that type.
+of_type() {
+	"$CTL" dump -r "$1" | sed -n "s/.*addr=\\(0x[0-9a-f]*\\) type=$2 .*/\\1/p" | head -n 1
+}
+# spoil REGION TYPE: damages that record.
+spoil() {
+	printf 'y' | dd of="$1" bs=1 seek=$(($(of_type "$1" "$2") + 20)) conv=notrunc status=none
+}
+fresh remains
+if check "a crash with one checkpoint" "$MAKE_IMAGE" remains && have FSCK "no checkpoint"; then
+	spoil remains checkpoint
+	for part in all nameless; do
+		[ $part = all ] || spoil remains "create seq=2"
+		[ $part = all ] || spoil remains rename
+		rm -rf mended mended.files remains.files
+		cp remains mended
+		exits "fsck -y: no checkpoint, $part" 1 "$FSCK" -y mended
+		exits "extract of what fsck made" 0 "$CTL" extract mended mended.files
+		before=$(sum remains)
+		exits "extract without a checkpoint" 4 "$CTL" extract remains remains.files
+		grep -q 'no checkpoint can be read' err && [ "$(sum remains)" = "$before" ] &&
+			ok "it says so, and changes nothing" || not_ok "it says so" "$(cat err)"
+		listing mended.files >want
+		listing remains.files >got
+		grep -q ' f ' want && cmp -s want got && ok "it takes what fsck does" ||
+			not_ok "it takes what fsck does" "$(diff want got)"
+	done
+	[ -e 'remains.files/lost+found/#3' ] && ok "what has no name too" || not_ok "what has no name too"
+	grep -q "'/lost+found/#3': bytes 0-.*: contents may be old" err && ok "with what is not sure" ||
+		not_ok "with what is not sure" "$(cat err)"
+	exits "extract --json of it" 4 "$CTL" extract --json --overwrite remains remains.files
+	grep -q '"len": 100000' out && ok "it lists the range" || not_ok "it lists the range" "$(cat out)"
+	exits "map without a checkpoint" 1 "$CTL" map remains
+	exits "image without a checkpoint" 4 "$CTL" image remains remains.image
+	cmp -s remains remains.image && ok "all of it is copied" || not_ok "all of it is copied"
+fi
 refused "extract of a path that is not there" plain.region "'/no'" \
 	"$CTL" extract plain.region /no root
 refused "extract to a file" plain.region "Not a directory" \

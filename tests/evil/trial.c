@@ -211,10 +211,12 @@ static void same(const char *a, const char *b, const char *what)
 		  (int)strcspn(b + i, "\n"), b + i);
 }
 
-static int open_fs(struct ka_region *rg, bool rdonly, enum ka_verify verify, struct ka_fs **ret_fs)
+static int open_fs(struct ka_region *rg, bool rdonly, bool salvage, enum ka_verify verify,
+		   struct ka_fs **ret_fs)
 {
 	struct ka_fs_opts opts = {
 		.rdonly = rdonly,
+		.salvage = salvage,
 		.verify = verify,
 		.noatime = true, /* to look at it must not change it */
 		.sink = &evil_sink,
@@ -227,13 +229,13 @@ static int open_fs(struct ka_region *rg, bool rdonly, enum ka_verify verify, str
 }
 
 /* Refused, or all that it shows. */
-static char *look(struct evil_image *img, int *ret_err)
+static char *look(struct evil_image *img, bool salvage, int *ret_err)
 {
 	struct ka_region *rg = evil_guard_open(img, true);
 	char *text = NULL;
 	struct ka_fs *fs;
 
-	*ret_err = open_fs(rg, true, KA_VERIFY_ALWAYS, &fs);
+	*ret_err = open_fs(rg, true, salvage, KA_VERIFY_ALWAYS, &fs);
 	if (!*ret_err) {
 		text = evil_digest(fs);
 		if (ka_fs_close(fs))
@@ -251,7 +253,7 @@ static void cut(struct evil_image *img)
 {
 	int err;
 
-	free(look(img, &err));
+	free(look(img, false, &err));
 	if (err)
 		evil_fail("cannot be mounted after it was cut off: %s", ka_strerror(err));
 }
@@ -267,9 +269,9 @@ static void close_and_compare(struct evil_image *img, struct ka_region *rg, stru
 	err = ka_fs_close(fs);
 	if (err && err != -ENOSPC)
 		evil_fail("unmount: %s", ka_strerror(err));
-	err = open_fs(rg, false, KA_VERIFY_FIRST, &again);
+	err = open_fs(rg, false, false, KA_VERIFY_FIRST, &again);
 	if (err == -ENOSPC) {
-		free(look(img, &err));
+		free(look(img, false, &err));
 		return;
 	}
 	if (err)
@@ -287,11 +289,13 @@ bool evil_trial_mount(struct evil_image *img, uint64_t seed)
 	struct ka_fs *fs;
 	int err, rderr;
 
-	seen = look(img, &rderr);
+	seen = look(img, false, &rderr);
 	rg = evil_guard_open(img, false);
-	err = open_fs(rg, false, KA_VERIFY_FIRST, &fs);
+	err = open_fs(rg, false, false, KA_VERIFY_FIRST, &fs);
 	if (rderr && !err)
 		evil_fail("mounted for writing only");
+	if (rderr) /* what is left can be read */
+		free(look(img, true, &rderr));
 	if (!err) {
 		now = evil_digest(fs);
 		same(seen, now, "mounted for writing");
