@@ -154,3 +154,18 @@ void ka_program_print_bytes(FILE *out, const void *bytes, size_t len)
 		n = 1;
 	}
 }
+
+char *ka_program_escaped(const char *text)
+{
+	char *out = NULL;
+	size_t bytes;
+	FILE *f = open_memstream(&out, &bytes);
+
+	if (!f)
+		return NULL;
+	ka_program_print_bytes(f, text, strlen(text));
+	if (!fclose(f))
+		return out;
+	free(out);
+	return NULL;
+}

@@ -55,4 +55,7 @@ size_t ka_program_utf8(const uint8_t *p, size_t left);
 /* Prints UTF-8; control characters, '\' and what is no UTF-8 as \xNN. */
 void ka_program_print_bytes(FILE *out, const void *bytes, size_t len);
 
+/* The same as a string, which the caller frees. NULL: no memory. */
+char *ka_program_escaped(const char *text);
+
 #endif

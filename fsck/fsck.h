@@ -82,12 +82,6 @@ extern volatile sig_atomic_t fsck_cancelled;
 bool fsck_found(struct fsck *f, enum fsck_problem problem, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/*
- * As it is printed: a name can be any bytes, and JSON wants UTF-8. The caller frees
- * it. NULL: no memory.
- */
-char *fsck_escaped(const char *text);
-
 /* Something worth saying that is no problem. */
 void fsck_say(struct fsck *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

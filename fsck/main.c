@@ -149,7 +149,7 @@ static int check(struct fsck *f)
 
 static void begin_report(struct fsck *f)
 {
-	KA_AUTO_FREE char *region = fsck_escaped(f->path);
+	KA_AUTO_FREE char *region = ka_program_escaped(f->path);
 
 	json_object_object_add(f->report, "region", json_object_new_string(region ?: "?"));
 	json_object_object_add(f->report, "problems", json_object_new_array());

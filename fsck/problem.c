@@ -57,19 +57,6 @@ static bool decide(const struct fsck *f, enum how how, const char *repair)
 	return ask(repair);
 }
 
-char *fsck_escaped(const char *text)
-{
-	char *out = NULL;
-	size_t bytes;
-	FILE *f = open_memstream(&out, &bytes);
-
-	if (!f)
-		return NULL;
-	ka_program_print_bytes(f, text, strlen(text));
-	fclose(f);
-	return out;
-}
-
 static void report_json(struct fsck *f, size_t i, const struct fsck_where *where,
 			const char *detail, bool fix)
 {
@@ -82,7 +69,7 @@ static void report_json(struct fsck *f, size_t i, const struct fsck_where *where
 	json_object_object_add(item, "text", json_object_new_string(problems[i].text));
 	json_object_object_add(item, "detail", json_object_new_string(detail));
 	if (where && where->path) {
-		KA_AUTO_FREE char *path = fsck_escaped(where->path);
+		KA_AUTO_FREE char *path = ka_program_escaped(where->path);
 
 		json_object_object_add(item, "path", json_object_new_string(path ?: "?"));
 	}
@@ -98,7 +85,7 @@ static void report_json(struct fsck *f, size_t i, const struct fsck_where *where
 static void report(struct fsck *f, size_t i, const struct fsck_where *where, const char *detail,
 		   bool fix)
 {
-	KA_AUTO_FREE char *safe = fsck_escaped(detail);
+	KA_AUTO_FREE char *safe = ka_program_escaped(detail);
 
 	fsck_clear_bar(f);
 	if (f->out)

@@ -17,6 +17,7 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "keepalive/util.h"
 #include "program.h"
 
 /* So many messages in so many seconds, the rest is only counted. */
@@ -49,12 +50,21 @@ static int syslog_level(enum ka_msg_level level)
 	return LOG_DEBUG;
 }
 
+/* Names are in it that anybody gave: they must not look like another line of the log. */
+static void emit_syslog(enum ka_msg_level level, const char *mountpoint, const char *text)
+{
+	KA_AUTO_FREE char *where = ka_program_escaped(mountpoint);
+	KA_AUTO_FREE char *safe = ka_program_escaped(text);
+
+	syslog(syslog_level(level), "%s: %s", where ?: "?", safe ?: "no memory for a message");
+}
+
 static void emit(enum ka_msg_level level, const char *text)
 {
 	const char *mountpoint = atomic_load(&state.mountpoint);
 
 	if (mountpoint)
-		syslog(syslog_level(level), "%s: %s", mountpoint, text);
+		emit_syslog(level, mountpoint, text);
 	else if (level < KA_MSG_INFO || state.foreground)
 		ka_msg(&state.console, level, "%s", text);
 }
