@@ -57,26 +57,15 @@ bool ka_damage_note(struct ka_fs *fs, const struct ka_damage *d)
 	return news;
 }
 
-/* Of one character in UTF-8; what is none may be cut anywhere. */
-#define CHARACTER_MAX 4
-
-static bool continues_character(char c)
-{
-	return ((unsigned char)c & 0xc0) == 0x80;
-}
-
 /* Leaves the end of a path that has more than max bytes, behind "...". */
 static void shorten(char *path, size_t max)
 {
-	size_t len = strlen(path), at, skip;
+	size_t len = strlen(path), at;
 
 	if (len <= max)
 		return;
 	at = len - (max - 3);
-	for (skip = 0; skip < CHARACTER_MAX && continues_character(path[at + skip]); skip++)
-		;
-	if (skip < CHARACTER_MAX)
-		at += skip;
+	at += ka_utf8_rest(path + at);
 	memmove(path + 3, path + at, len - at + 1);
 	memcpy(path, "...", 3);
 }

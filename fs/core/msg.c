@@ -4,7 +4,8 @@
 
 #include <limits.h>
 #include <stdarg.h>
-#include <stdio.h>
+
+#include "keepalive/util.h"
 
 /* For two paths; what is said behind them must not be cut off. */
 #define TEXT_MAX (2 * PATH_MAX + 1024)
@@ -17,7 +18,7 @@ void ka_msg(const struct ka_msg_sink *sink, enum ka_msg_level level, const char 
 	if (!sink || !sink->fn)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	ka_vformat(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	sink->fn(sink->ctx, level, text);
 }

@@ -118,7 +118,7 @@ static void take_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
 							     : KA_MSG_DEBUG;
 	char text[1024];
 
-	vsnprintf(text, sizeof(text), fmt, ap);
+	ka_vformat(text, sizeof(text), fmt, ap);
 	if (ours == KA_MSG_DEBUG) { /* was asked for, with -o debug */
 		if (state.foreground)
 			fputs(text, stderr);
@@ -158,7 +158,7 @@ void log_msg(enum ka_msg_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	ka_vformat(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	take(NULL, level, text);
 }

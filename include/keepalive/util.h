@@ -3,6 +3,7 @@
 #ifndef KEEPALIVE_UTIL_H
 #define KEEPALIVE_UTIL_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,5 +70,12 @@ int ka_parse_size(const char *text, uint64_t *ret_bytes);
 
 /* "1.5 GiB": three significant digits. buf of at least 16 bytes; returns it. */
 char *ka_format_size(char buf[16], uint64_t bytes);
+
+/* As vsnprintf; but what does not fit is cut off between two characters of UTF-8. */
+void ka_vformat(char *buf, size_t size, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+
+/* Bytes at the start of text that go on with a character of UTF-8: where not to cut. */
+size_t ka_utf8_rest(const char *text);
 
 #endif

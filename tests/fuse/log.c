@@ -52,8 +52,32 @@ static void expect(int level, const char *want)
 	failed = 1;
 }
 
+/* Of characters of four bytes. */
+static const char *long_text(void)
+{
+	static char text[12001];
+	size_t i;
+
+	for (i = 0; i + 4 < sizeof(text); i += 4)
+		memcpy(text + i, "\xf0\x9f\x98\x80", 4);
+	return text;
+}
+
+static void expect_whole(size_t skip)
+{
+	const char *text = last + strlen("/mnt/a\\x0ab: ") + skip;
+
+	if (strlen(text) > 1000 && strlen(text) < 12000 && strlen(text) % 4 == 0 &&
+	    !strchr(text, '\\'))
+		return;
+	printf("%zu bytes, ending in '%s'\n", strlen(text), text + strlen(text) - 8);
+	failed = 1;
+}
+
 int main(void)
 {
+	size_t i;
+
 	log_start(false);
 	log_detach("/mnt/a\nb");
 	ka_msg(log_sink(), KA_MSG_ERROR, "'%s' is damaged", "a\n<3>fake");
@@ -62,5 +86,12 @@ int main(void)
 	expect(LOG_WARNING, "/mnt/a\\x0ab: '\\x1b[2J\\x0d\\x7f\\xc2\\x9b na\xc3\xafve \\xff'");
 	log_msg(KA_MSG_INFO, "%s", "plain");
 	expect(LOG_INFO, "/mnt/a\\x0ab: plain");
+	/* Longer than there is room for, each way: no half of a character at the end. */
+	for (i = 0; i < 4; i++) {
+		log_msg(KA_MSG_INFO, "%.*s%s", (int)i, "abc", long_text());
+		expect_whole(i);
+		ka_msg(log_sink(), KA_MSG_INFO, "%.*s%s", (int)i, "abc", long_text());
+		expect_whole(i);
+	}
 	return failed;
 }

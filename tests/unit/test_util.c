@@ -200,6 +200,55 @@ static void test_bytes_get(void **state)
 }
 
 /* What is said about the longest paths is whole. */
+static const char *format(char *buf, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static const char *format(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	ka_vformat(buf, size, fmt, ap);
+	va_end(ap);
+	return buf;
+}
+
+/* Between characters, if it is UTF-8; what is none is cut where it ends. */
+static void test_cut(void **state)
+{
+	static const struct {
+		size_t size;
+		const char *text;
+		const char *want;
+	} cases[] = {
+		{1, "abc", ""},
+		{4, "abc", "abc"},
+		{3, "abc", "ab"},
+		{2, "\xc3\xaf", ""},
+		{3, "\xc3\xaf", "\xc3\xaf"},
+		{3, "a\xc3\xaf", "a"},
+		{4, "a\xc3\xaf.", "a\xc3\xaf"},
+		{5, "a\xe2\x82\xac.", "a\xe2\x82\xac"},
+		{4, "a\xe2\x82\xac.", "a"},
+		{3, "a\xe2\x82\xac.", "a"},
+		{5, "a\xf0\x9f\x98\x80", "a"},
+		{6, "a\xf0\x9f\x98\x80.", "a\xf0\x9f\x98\x80"},
+		{5, "\x80\x80\x80\x80\x80\x80", "\x80\x80\x80\x80"},
+		{3, "\x80\x80\x80", "\x80\x80"},
+		{3, "a\xc3", "a\xc3"}, /* all of it fits */
+	};
+	char buf[16];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < KA_ARRAY_SIZE(cases); i++)
+		assert_string_equal(format(buf, cases[i].size, "%s", cases[i].text), cases[i].want);
+	assert_int_equal(ka_utf8_rest("a\x80"), 0);
+	assert_int_equal(ka_utf8_rest("\x80\x80."), 2);
+	assert_int_equal(ka_utf8_rest("\x80\x80\x80\x80."), 0);
+	assert_int_equal(ka_utf8_rest(""), 0);
+}
+
 static void test_long_message(void **state)
 {
 	struct test_messages m;
@@ -222,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_range),	     cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_varint),	     cmocka_unit_test(test_varint_bad),
 		cmocka_unit_test(test_bytes_get),    cmocka_unit_test(test_long_message),
+		cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
