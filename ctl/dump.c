@@ -96,8 +96,8 @@ static bool same_copy(const struct ka_super_disk *a, const struct ka_super_disk 
 
 struct json_object *dump_copy(struct dump *d, int copy, uint64_t addr, int err)
 {
-	const struct ka_super_disk *disk = ka_region_at(d->rg, addr, sizeof(*disk));
 	struct emit e = dump_emit(d, true);
+	struct ka_super_disk disk;
 	struct ka_super sb;
 
 	if (!d->args->json) {
@@ -111,11 +111,13 @@ struct json_object *dump_copy(struct dump *d, int copy, uint64_t addr, int err)
 		emit_bool(&e, "valid", dump_usable(err));
 		emit_text(&e, "error", err ? ka_strerror(err) : NULL);
 	}
-	if (!dump_usable(err) || !disk || !dump_usable(ka_super_decode(disk, &sb)))
+	if (!dump_usable(err) || ka_region_read(d->rg, addr, &disk, sizeof(disk)) ||
+	    !dump_usable(ka_super_decode(&disk, &sb)))
 		return e.obj;
-	if (!d->args->json && d->shown && same_copy(d->shown, disk))
+	if (!d->args->json && d->is_shown && same_copy(&d->shown, &disk))
 		return NULL;
 	d->shown = disk;
+	d->is_shown = true;
 	emit_u64(&e, "super_seq", sb.seq);
 	super_geometry(&e, &sb);
 	super_state(&e, &sb);
@@ -199,7 +201,7 @@ static void dump_chunk(const struct dump *d, const struct ka_rec_disk *rec, uint
 
 	if (!chunks)
 		fputs("  chunk", stdout);
-	dump_record(&e, rec, addr);
+	dump_record(&e, d->rg, rec, addr);
 	if (chunks)
 		json_object_array_add(chunks, e.obj);
 	else
@@ -281,19 +283,20 @@ struct walk {
 	uint64_t records;
 	uint64_t bytes; /* of them */
 	uint64_t first_seq, last_seq;
-	uint64_t gaps;	   /* places where a record should be and another follows */
-	uint64_t end_addr; /* where it stopped */
-	const char *end;   /* how */
-	int err;	   /* "torn": what is wrong there */
+	uint64_t gaps;	    /* places where a record should be and another follows */
+	uint64_t end_addr;  /* where it stopped */
+	const char *end;    /* how */
+	int err;	    /* what is wrong there */
+	uint64_t error_off; /* of a memory error */
 };
 
 /* Whether a record of this use of the segment was begun where the scan is. */
 static bool was_begun(const struct ka_scan *scan)
 {
-	const struct ka_rec_disk *rec = ka_region_at(scan->rg, scan->addr, sizeof(*rec));
+	struct ka_rec_disk rec;
 
-	return rec && ka_get64(rec->log_id) == scan->ident.log_id &&
-	       ka_get32(rec->gen) == scan->ident.gen;
+	return !ka_region_read(scan->rg, scan->addr, &rec, sizeof(rec)) &&
+	       ka_get64(rec.log_id) == scan->ident.log_id && ka_get32(rec.gen) == scan->ident.gen;
 }
 
 static void see_record(const struct dump *d, struct walk *w, const struct ka_rec_disk *rec,
@@ -311,16 +314,18 @@ static void see_record(const struct dump *d, struct walk *w, const struct ka_rec
 	e = dump_emit(d, false);
 	if (!e.obj)
 		fputs("   ", stdout);
-	dump_record(&e, rec, addr);
+	dump_record(&e, d->rg, rec, addr);
 	if (e.obj)
 		json_object_array_add(records, e.obj);
 	else
 		putchar('\n');
 }
 
-static void see_gap(const struct dump *d, struct walk *w, uint64_t from, uint64_t to, int err,
+/* What w says is wrong, from there to where the next record is. */
+static void see_gap(const struct dump *d, struct walk *w, uint64_t from, uint64_t to,
 		    struct json_object *records)
 {
+	char buf[DUMP_REASON_MAX];
 	struct emit e;
 
 	w->gaps++;
@@ -332,7 +337,7 @@ static void see_gap(const struct dump *d, struct walk *w, uint64_t from, uint64_
 	emit_hex(&e, "addr", from);
 	emit_text(&e, "type", "damaged");
 	emit_u64(&e, "bytes", to - from);
-	emit_text(&e, "error", ka_strerror(err));
+	emit_text(&e, "error", dump_reason(buf, w->err, w->error_off));
 	if (e.obj)
 		json_object_array_add(records, e.obj);
 	else
@@ -362,15 +367,20 @@ static void walk_segment(const struct dump *d, uint64_t index, const struct ka_s
 		if (!err)
 			continue;
 		from = scan.addr;
+		w->err = err;
+		w->error_off = ka_region_error_off();
 		if (ka_scan_resync(&scan)) {
-			see_gap(d, w, from, scan.addr, err, records);
+			see_gap(d, w, from, scan.addr, records);
+			w->err = 0;
 			continue;
 		}
 		w->end_addr = from;
-		if (was_begun(&scan)) {
+		if (err == -KA_ERR_MEMORY)
+			w->end = "unreadable";
+		else if (was_begun(&scan))
 			w->end = "torn";
-			w->err = err;
-		}
+		else
+			w->err = 0;
 		return;
 	}
 }
@@ -390,6 +400,8 @@ static void print_header(const struct dump *d, uint64_t index, const struct ka_s
 
 static void print_walk(const struct dump *d, const struct walk *w)
 {
+	char buf[DUMP_REASON_MAX];
+
 	printf("%s records=%" PRIu64 " bytes=%" PRIu64, d->args->records ? " " : "", w->records,
 	       w->bytes);
 	if (w->records)
@@ -398,7 +410,7 @@ static void print_walk(const struct dump *d, const struct walk *w)
 		printf(" damaged_places=%" PRIu64, w->gaps);
 	printf(" %s at 0x%" PRIx64, w->end, w->end_addr);
 	if (w->err)
-		printf(": %s", ka_strerror(w->err));
+		printf(": %s", dump_reason(buf, w->err, w->error_off));
 	putchar('\n');
 }
 
@@ -406,6 +418,7 @@ static void json_segment(struct dump *d, uint64_t index, const struct ka_segment
 			 const struct walk *w, struct json_object *records)
 {
 	struct emit e = dump_emit(d, false);
+	char buf[DUMP_REASON_MAX];
 
 	emit_u64(&e, "index", index);
 	emit_hex(&e, "addr", segment_addr(d, index));
@@ -421,7 +434,7 @@ static void json_segment(struct dump *d, uint64_t index, const struct ka_segment
 	emit_u64(&e, "damaged_places", w->gaps);
 	emit_text(&e, "end", w->end);
 	emit_hex(&e, "end_addr", w->end_addr);
-	emit_text(&e, "error", w->err ? ka_strerror(w->err) : NULL);
+	emit_text(&e, "error", dump_reason(buf, w->err, w->error_off));
 	if (records)
 		json_object_object_add(e.obj, "record_list", records);
 	dump_put_json(d, NULL, e.obj);
@@ -446,24 +459,24 @@ static void dump_segment(struct dump *d, uint64_t index, const struct ka_segment
 /* A header of this filesystem that is broken, not one that never was. */
 static bool is_damaged_header(const struct dump *d, uint64_t index)
 {
-	const struct ka_segment_disk *h = ka_region_at(d->rg, segment_addr(d, index), sizeof(*h));
+	struct ka_segment_disk h;
 
-	return h &&
-	       (ka_get32(h->magic) == KA_SEGMENT_MAGIC || ka_get64(h->log_id) == d->super.log_id);
+	return !ka_region_read(d->rg, segment_addr(d, index), &h, sizeof(h)) &&
+	       (ka_get32(h.magic) == KA_SEGMENT_MAGIC || ka_get64(h.log_id) == d->super.log_id);
 }
 
-static void dump_bad_header(struct dump *d, uint64_t index)
+static void dump_bad_header(struct dump *d, uint64_t index, const char *reason)
 {
 	struct emit e = dump_emit(d, false);
 
 	if (!e.obj) {
-		printf("segment %" PRIu64 ": %s\n", index, ka_strerror(-KA_ERR_SEGMENT_HEADER));
+		printf("segment %" PRIu64 ": %s\n", index, reason);
 		return;
 	}
 	emit_u64(&e, "index", index);
 	emit_hex(&e, "addr", segment_addr(d, index));
 	emit_text(&e, "kind", NULL);
-	emit_text(&e, "error", ka_strerror(-KA_ERR_SEGMENT_HEADER));
+	emit_text(&e, "error", reason);
 	dump_put_json(d, NULL, e.obj);
 }
 
@@ -482,16 +495,19 @@ static void print_rest(const struct dump *d, uint64_t unused)
 static void dump_segments(struct dump *d)
 {
 	struct ka_segment_info info;
+	char buf[DUMP_REASON_MAX];
 	uint64_t i, unused = 0;
+	int err;
 
 	if (d->args->json)
 		fputs(",\n\"segments\": [", stdout);
 	d->first = true;
 	for (i = 1; i < d->segments; i++) {
-		if (!ka_scan_header(d->rg, d->super.log_id, i, d->super.segment_bytes, &info))
+		err = ka_scan_header(d->rg, d->super.log_id, i, d->super.segment_bytes, &info);
+		if (!err)
 			dump_segment(d, i, &info);
-		else if (is_damaged_header(d, i))
-			dump_bad_header(d, i);
+		else if (err == -KA_ERR_MEMORY || is_damaged_header(d, i))
+			dump_bad_header(d, i, dump_reason(buf, err, ka_region_error_off()));
 		else
 			unused++;
 	}

@@ -17,10 +17,11 @@
 struct dump {
 	const struct ctl_args *args;
 	const struct ka_region *rg;
-	struct ka_super super;		   /* the valid copy that counts */
-	uint64_t segments;		   /* those that are not lent */
-	const struct ka_super_disk *shown; /* the copy shown already */
-	bool first;			   /* member, or element, of the JSON being printed */
+	struct ka_super super;	    /* the valid copy that counts */
+	uint64_t segments;	    /* those that are not lent */
+	struct ka_super_disk shown; /* the copy shown already */
+	bool is_shown;
+	bool first; /* member, or element, of the JSON being printed */
 };
 
 /* Whether a superblock can be read in spite of this code. */

@@ -19,15 +19,17 @@
 static struct emit begin(struct dump *d, const char *what, uint64_t addr, int err)
 {
 	struct emit e = dump_emit(d, true);
+	char buf[DUMP_REASON_MAX];
+	const char *reason = dump_reason(buf, err, ka_region_error_off());
 
 	if (!e.obj) {
-		printf("%s at 0x%" PRIx64 ": %s\n", what, addr, err ? ka_strerror(err) : "valid");
+		printf("%s at 0x%" PRIx64 ": %s\n", what, addr, reason ?: "valid");
 		return e;
 	}
 	emit_text(&e, "what", what);
 	emit_hex(&e, "addr", addr);
 	emit_bool(&e, "valid", !err);
-	emit_text(&e, "error", err ? ka_strerror(err) : NULL);
+	emit_text(&e, "error", reason);
 	return e;
 }
 
@@ -41,9 +43,10 @@ static void finish(struct dump *d, struct emit *e)
 
 static bool has_magic(const struct dump *d, uint64_t addr)
 {
-	const struct ka_super_disk *disk = ka_region_at(d->rg, addr, sizeof(*disk));
+	struct ka_super_disk disk;
 
-	return disk && !memcmp(disk->magic, KA_SUPER_MAGIC, sizeof(disk->magic));
+	return !ka_region_read(d->rg, addr, &disk, sizeof(disk)) &&
+	       !memcmp(disk.magic, KA_SUPER_MAGIC, sizeof(disk.magic));
 }
 
 /* Where a copy is, or could be: also where no copy is usable. */
@@ -59,13 +62,13 @@ static bool is_super(const struct dump *d, uint64_t addr, bool known)
 
 static void show_super(struct dump *d, uint64_t addr)
 {
-	const struct ka_super_disk *disk = ka_region_at(d->rg, addr, sizeof(*disk));
-	int err = -KA_ERR_REGION_SHORT;
+	struct ka_super_disk disk;
 	struct json_object *obj;
 	struct ka_super sb;
+	int err;
 
-	if (disk)
-		err = ka_super_decode(disk, &sb);
+	err = ka_region_read(d->rg, addr, &disk, sizeof(disk));
+	err = err ?: ka_super_decode(&disk, &sb);
 	obj = dump_copy(d, addr != 0, addr, err);
 	if (!d->args->json)
 		return;
@@ -78,24 +81,27 @@ static void show_super(struct dump *d, uint64_t addr)
 static void show_header(struct dump *d, uint64_t index)
 {
 	uint64_t addr = index * d->super.segment_bytes;
-	const struct ka_segment_disk *h = ka_region_at(d->rg, addr, sizeof(*h));
 	struct ka_segment_info info;
+	struct ka_segment_disk h;
+	int unread = ka_region_read(d->rg, addr, &h, sizeof(h));
 	int err = ka_scan_header(d->rg, d->super.log_id, index, d->super.segment_bytes, &info);
-	struct emit e = begin(d, "segment header", addr, err);
+	struct emit e = begin(d, "segment header", addr, unread ?: err);
 
 	emit_u64(&e, "segment", index);
 	if (!err) {
 		emit_text(&e, "kind", dump_kind_name(info.kind));
-	} else {
-		emit_hex(&e, "magic", ka_get32(h->magic));
-		emit_u64(&e, "kind_number", ka_get32(h->kind));
-		emit_u64(&e, "index", ka_get64(h->index));
+	} else if (!unread) {
+		emit_hex(&e, "magic", ka_get32(h.magic));
+		emit_u64(&e, "kind_number", ka_get32(h.kind));
+		emit_u64(&e, "index", ka_get64(h.index));
 	}
-	emit_hex(&e, "log_id", ka_get64(h->log_id));
-	emit_u64(&e, "gen", ka_get64(h->gen));
-	emit_u64(&e, "open_seq", ka_get64(h->open_seq));
-	emit_u64(&e, "writer", ka_get32(h->writer));
-	emit_u64(&e, "prev_gen", ka_get64(h->prev_gen));
+	if (!unread) {
+		emit_hex(&e, "log_id", ka_get64(h.log_id));
+		emit_u64(&e, "gen", ka_get64(h.gen));
+		emit_u64(&e, "open_seq", ka_get64(h.open_seq));
+		emit_u64(&e, "writer", ka_get32(h.writer));
+		emit_u64(&e, "prev_gen", ka_get64(h.prev_gen));
+	}
 	finish(d, &e);
 }
 
@@ -104,18 +110,19 @@ static void show_header(struct dump *d, uint64_t index)
 /* The fields as they lie there, whatever they are worth. */
 static void show_raw(struct dump *d, uint64_t addr, int err)
 {
-	const struct ka_rec_disk *rec = ka_region_at(d->rg, addr, sizeof(*rec));
-	struct emit e = begin(d, "no record", addr, err);
+	struct ka_rec_disk rec;
+	int unread = ka_region_read(d->rg, addr, &rec, sizeof(rec));
+	struct emit e = begin(d, "no record", addr, unread ?: err);
 
-	if (rec) {
-		emit_hex(&e, "csum", ka_get64(rec->csum));
-		emit_hex(&e, "log_id", ka_get64(rec->log_id));
-		emit_u64(&e, "seq", ka_get64(rec->seq));
-		emit_u64(&e, "gen", ka_get32(rec->gen));
-		emit_u64(&e, "bytes", ka_get32(rec->bytes));
-		emit_u64(&e, "head_bytes", ka_get32(rec->head_bytes));
-		emit_text(&e, "type", ka_record_type_name(ka_get16(rec->type)));
-		emit_hex(&e, "flags", ka_get16(rec->flags));
+	if (!unread) {
+		emit_hex(&e, "csum", ka_get64(rec.csum));
+		emit_hex(&e, "log_id", ka_get64(rec.log_id));
+		emit_u64(&e, "seq", ka_get64(rec.seq));
+		emit_u64(&e, "gen", ka_get32(rec.gen));
+		emit_u64(&e, "bytes", ka_get32(rec.bytes));
+		emit_u64(&e, "head_bytes", ka_get32(rec.head_bytes));
+		emit_text(&e, "type", ka_record_type_name(ka_get16(rec.type)));
+		emit_hex(&e, "flags", ka_get16(rec.flags));
 	}
 	finish(d, &e);
 }
@@ -130,20 +137,27 @@ static void show_record(struct dump *d, const struct ka_rec_disk *rec, uint64_t 
 	emit_u64(&e, "head_bytes", head);
 	emit_text(&e, "part", in < head ? "head" : "data");
 	emit_u64(&e, "part_off", in < head ? in : in - head);
-	dump_record(&e, rec, addr);
+	dump_record(&e, d->rg, rec, addr);
 	finish(d, &e);
 }
 
 /* A record that begins at addr, of the use of the segment that it says itself. */
-static int own_record(const struct dump *d, uint64_t addr, uint64_t end)
+static int own_record(const struct dump *d, uint64_t addr, uint64_t end,
+		      const struct ka_rec_disk **ret_rec)
 {
-	const struct ka_rec_disk *rec = ka_region_at(d->rg, addr, end - addr);
-	struct ka_rec_ident ident = {.log_id = d->super.log_id};
+	struct ka_rec_disk head;
+	struct ka_scan scan;
+	uint64_t at;
+	int err;
 
-	if (addr % KA_RECORD_ALIGN || end - addr < sizeof(*rec) || !rec)
+	if (addr % KA_RECORD_ALIGN || end - addr < sizeof(head))
 		return -KA_ERR_RECORD_FRAME;
-	ident.gen = ka_get32(rec->gen);
-	return ka_record_validate(rec, addr, end - addr, &ident);
+	err = ka_region_read(d->rg, addr, &head, sizeof(head));
+	if (err)
+		return err;
+	ka_scan_start(&scan, d->rg, d->super.log_id, ka_get32(head.gen), addr, end);
+	err = ka_scan_next(&scan, ret_rec, &at);
+	return err == KA_SCAN_END ? 0 : err;
 }
 
 /* Walks from the head of the segment to the record with the byte at at. */
@@ -174,10 +188,10 @@ static void show_in_log(struct dump *d, uint64_t index, uint64_t at)
 {
 	uint64_t end = (index + 1) * d->super.segment_bytes, addr;
 	const struct ka_rec_disk *rec;
-	int err = own_record(d, at, end);
+	int err = own_record(d, at, end, &rec);
 
 	if (!err)
-		show_record(d, ka_region_at(d->rg, at, end - at), at, at);
+		show_record(d, rec, at, at);
 	else if (find_record(d, index, at, &rec, &addr))
 		show_record(d, rec, addr, at);
 	else

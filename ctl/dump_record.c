@@ -7,18 +7,35 @@
  */
 #include "dump_record.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "keepalive/err.h"
 #include "keepalive/record.h"
+#include "keepalive/scan.h"
 #include "keepalive/util.h"
 
-static void dump_payload(struct emit *e, const struct ka_rec_disk *rec,
-			 const struct ka_payload_disk *pl)
+const char *dump_reason(char buf[DUMP_REASON_MAX], int err, uint64_t error_off)
 {
-	const char *data = (const char *)rec + ka_get32(rec->head_bytes);
+	if (!err)
+		return NULL;
+	if (err != -KA_ERR_MEMORY)
+		return ka_strerror(err);
+	snprintf(buf, DUMP_REASON_MAX, "%s at 0x%" PRIx64, ka_strerror(err), error_off);
+	return buf;
+}
+
+static void dump_payload(struct emit *e, const struct ka_region *rg, const struct ka_rec_disk *rec)
+{
+	const struct ka_payload_disk *pl = ka_record_payload(rec);
+	int err = ka_scan_payload_check(rg, rec);
+	char buf[DUMP_REASON_MAX];
 
 	emit_u64(e, "len", ka_get32(pl->bytes));
 	emit_u64(e, "piece_bytes", ka_get32(pl->piece_bytes));
-	emit_text(e, "payload", ka_payload_check(pl, data) ? "damaged" : "ok");
+	emit_text(e, "payload", err ? "damaged" : "ok");
+	if (err == -KA_ERR_MEMORY)
+		emit_text(e, "payload_error", dump_reason(buf, err, ka_region_error_off()));
 }
 
 static void dump_write(struct emit *e, const struct ka_rec_disk *rec)
@@ -27,7 +44,6 @@ static void dump_write(struct emit *e, const struct ka_rec_disk *rec)
 
 	emit_u64(e, "ino", ka_get64(w->ino));
 	emit_u64(e, "off", ka_get64(w->off));
-	dump_payload(e, rec, &w->payload);
 	if (ka_get16(rec->flags) & KA_WRITE_KILL_SUID)
 		emit_bool(e, "kill_suid", true);
 	if (ka_get16(rec->flags) & KA_WRITE_KILL_SGID)
@@ -173,7 +189,6 @@ static void dump_ckpt(struct emit *e, const struct ka_rec_disk *rec)
 	const struct ka_rec_ckpt_disk *c = (const void *)rec;
 
 	emit_u64(e, "ordinal", ka_get64(c->ordinal));
-	dump_payload(e, rec, &c->payload);
 }
 
 static void dump_ckpt_link(struct emit *e, const struct ka_rec_disk *rec)
@@ -193,7 +208,8 @@ static void (*const printers[KA_REC_TYPES])(struct emit *e, const struct ka_rec_
 	[KA_REC_CKPT_LINK] = dump_ckpt_link,
 };
 
-void dump_record(struct emit *e, const struct ka_rec_disk *rec, uint64_t addr)
+void dump_record(struct emit *e, const struct ka_region *rg, const struct ka_rec_disk *rec,
+		 uint64_t addr)
 {
 	unsigned type = ka_get16(rec->type);
 
@@ -204,4 +220,6 @@ void dump_record(struct emit *e, const struct ka_rec_disk *rec, uint64_t addr)
 	emit_time(e, "time", (int64_t)ka_get64(rec->time_ns));
 	if (type < KA_REC_TYPES && printers[type])
 		printers[type](e, rec);
+	if (ka_record_payload(rec))
+		dump_payload(e, rg, rec);
 }
