@@ -162,7 +162,7 @@ int map_fetch(const struct ctl_args *args, struct map *ret)
 		ka_msg(args->sink, KA_MSG_ERROR, "%s", ka_strerror(-ENOMEM));
 		return -ENOMEM;
 	}
-	if (err == -ENOTCONN) {
+	if (mount_is_dead(err)) {
 		mount_explain(args->sink, args->target, err);
 		return err;
 	}

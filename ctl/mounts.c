@@ -46,11 +46,16 @@ int mount_ask(const char *dir, struct mount_status *ret)
 	return usable(ka_super_decode(&disk, &ret->super)) ? 0 : -EPROTO;
 }
 
+bool mount_is_dead(int err)
+{
+	return err == -ENOTCONN || err == -ECONNABORTED;
+}
+
 void mount_explain(const struct ka_msg_sink *sink, const char *dir, int err)
 {
 	if (err == -ENOTTY)
 		ka_msg(sink, KA_MSG_ERROR, "'%s' is a directory, but not of a keepalivefs", dir);
-	else if (err == -ENOTCONN)
+	else if (mount_is_dead(err))
 		ka_msg(sink, KA_MSG_ERROR,
 		       "the daemon behind '%s' is gone; unmount it, then mount it again", dir);
 	else if (err == -EPROTO)

@@ -18,6 +18,9 @@ struct mount_status {
 /* Asks the filesystem mounted at dir. 0 or -errno; -ENOTTY: no keepalivefs. */
 int mount_ask(const char *dir, struct mount_status *ret);
 
+/* Whether a code says that a mount has lost its daemon, or is just losing it. */
+bool mount_is_dead(int err);
+
 /* Says why mount_ask failed with err. */
 void mount_explain(const struct ka_msg_sink *sink, const char *dir, int err);
 

@@ -406,7 +406,7 @@ static int run_status(const struct ctl_args *args)
 	err = stat(args->target, &target) ? -errno : 0;
 	if (!err && S_ISDIR(target.st_mode))
 		err = ask_mount(args, target.st_dev, st);
-	else if (err == -ENOTCONN)
+	else if (mount_is_dead(err))
 		mount_explain(args->sink, args->target, err);
 	else
 		err = ask_region(args, st);
