@@ -78,26 +78,13 @@ void ka_program_version(const char *name)
 	printf("%s (keepalivefs) %s\n", name, KEEPALIVE_VERSION);
 }
 
-static bool is_region_id(const char *text)
-{
-	return !strncmp(text, "region", 6) && text[6] &&
-	       text[6 + strspn(text + 6, "0123456789")] == 0;
-}
-
 int ka_program_check_region(const struct ka_msg_sink *sink, const char *region)
 {
-	if (!*region) {
-		ka_msg(sink, KA_MSG_ERROR,
-		       "cannot use '': a region is a file or a device like /dev/dax0.0");
-		return -EINVAL;
-	}
-	if (strncmp(region, "UUID=", 5) && strncmp(region, "LABEL=", 6) &&
-	    strncmp(region, "dax@", 4) && !is_region_id(region))
+	if (*region)
 		return 0;
 	ka_msg(sink, KA_MSG_ERROR,
-	       "cannot use '%s': this version takes a region as a file (then write './%s') or a "
-	       "device like /dev/dax0.0",
-	       region, region);
+	       "cannot use '': a region is a file, a device like /dev/dax0.0, region0, "
+	       "dax@ADDRESS, UUID=... or LABEL=...");
 	return -EINVAL;
 }
 

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "dump.h"
+#include "keepalive/dax.h"
 #include "keepalive/util.h"
 #include "program.h"
 
@@ -38,15 +39,15 @@ static int dump_structures(const struct ctl_args *args, bool all, uint64_t addr)
 {
 	struct dump d = {.args = args, .first = true};
 	struct ka_region *rg;
-	bool used = false;
+	bool served;
 	int err;
 
 	if (ka_program_check_region(args->sink, args->target))
 		return CTL_FAILED;
-	err = ka_region_open(args->target, 0, args->sink, &rg);
+	err = ka_dax_open(NULL, args->target, 0, NULL, args->sink, &rg);
 	if (err)
 		return CTL_FAILED;
-	if (!ka_region_in_use(args->target, &used) && used)
+	if (ka_region_has_others(rg, &served))
 		ka_msg(args->sink, KA_MSG_WARNING, "'%s' is in use: it may change while it is read",
 		       args->target);
 	d.rg = rg;

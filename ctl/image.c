@@ -19,6 +19,7 @@
 #include "ctl.h"
 #include "emit.h"
 #include "image_copy.h"
+#include "keepalive/dax.h"
 #include "keepalive/err.h"
 #include "keepalive/scan.h"
 #include "keepalive/util.h"
@@ -287,8 +288,8 @@ static int restore(struct image *im, const char *file)
 
 	err = ka_program_check_region(im->s.args->sink, im->to);
 	err = err
-		      ?: ka_region_open(im->to, KA_REGION_WRITE | KA_REGION_LOCK, im->s.args->sink,
-					&to);
+		      ?: ka_dax_open(NULL, im->to, KA_REGION_WRITE | KA_REGION_LOCK, NULL,
+				     im->s.args->sink, &to);
 	if (err)
 		return err;
 	err = examine(im, file, false);

@@ -151,7 +151,7 @@ static int lend_all(const struct ctl_args *args, int fd, struct lend *l)
 		show_lend(args, l);
 	} while (!s->finished && !s->error);
 	if (s->error && s->error != -ENOSPC)
-		return complain(args, "lend", s->error, (s->owned_bytes - 1) / s->slice_bytes);
+		return complain(args, "lend", s->error, s->slice);
 	clear_progress(args);
 	return CTL_OK;
 }
@@ -267,7 +267,7 @@ static int run_reclaim(const struct ctl_args *args)
 		if (ioctl(fd, KA_IOC_RECLAIM, &s))
 			return complain(args, "reclaim", -errno, UINT64_MAX);
 		if (s.error)
-			return complain(args, "reclaim", s.error, s.owned_bytes / s.slice_bytes);
+			return complain(args, "reclaim", s.error, s.slice);
 		got = s.owned_bytes - plan.owned_bytes;
 		show_reclaim(args, got);
 	}

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "keepalive/dax.h"
 #include "keepalive/err.h"
 #include "keepalive/ioctl.h"
 #include "keepalive/util.h"
@@ -107,8 +108,8 @@ static int read_all(struct salvage *s, struct map *map)
 
 	ka_fs_get_status(s->fs, &status);
 	map->reserved_bytes = status.free_bytes - status.avail_bytes;
-	map->region = realpath(map->target, NULL);
-	err = map->region ? set_super(map, &status.super) : -errno;
+	map->region = ka_dax_name(s->rg);
+	err = map->region ? set_super(map, &status.super) : -ENOMEM;
 	if (!err)
 		(void)ka_seginfo_get(s->fs, 0, map->count, map->seg, &map->seq);
 	return err;
@@ -136,17 +137,20 @@ out:
 /* Where the region is mounted, if it is; to be freed, or NULL. */
 static char *mounted_at(const char *region)
 {
-	KA_AUTO_FREE char *path = NULL;
+	KA_AUTO_FREE char *name = NULL;
 	struct mount_status *m;
+	struct ka_region *rg;
 	char *point = NULL;
-	bool used;
+	bool served;
 
-	if (ka_region_is_served(region, &used) || !used)
+	if (ka_dax_open(NULL, region, 0, NULL, NULL, &rg))
 		return NULL;
-	path = realpath(region, NULL);
+	if (ka_region_has_others(rg, &served) && served)
+		name = ka_dax_name(rg);
+	ka_region_close(rg);
 	m = malloc(sizeof(*m));
-	if (path && m)
-		point = mount_find_region(path, m);
+	if (name && m)
+		point = mount_find_region(name, m);
 	free(m);
 	return point;
 }
@@ -155,7 +159,8 @@ int map_fetch(const struct ctl_args *args, struct map *ret)
 {
 	KA_AUTO_FREE char *point = NULL;
 	struct stat st;
-	int err = stat(args->target, &st) ? -errno : 0;
+	bool is_name = ka_dax_is_name(args->target);
+	int err = !is_name && stat(args->target, &st) ? -errno : 0;
 
 	*ret = (struct map){.target = strdup(args->target)};
 	if (!ret->target) {
@@ -166,7 +171,7 @@ int map_fetch(const struct ctl_args *args, struct map *ret)
 		mount_explain(args->sink, args->target, err);
 		return err;
 	}
-	if (!err && S_ISDIR(st.st_mode))
+	if (!err && !is_name && S_ISDIR(st.st_mode))
 		return fetch_mount(args, args->target, ret);
 	if (!err)
 		point = mounted_at(args->target);

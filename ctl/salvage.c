@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "emit.h"
+#include "keepalive/dax.h"
 #include "keepalive/err.h"
 #include "keepalive/salvage.h"
 #include "keepalive/util.h"
@@ -89,7 +90,7 @@ static int open_region(struct salvage *s, const struct ctl_args *args, const cha
 	if (args->json)
 		s->list = json_object_new_array();
 	err = ka_program_check_region(args->sink, region);
-	err = err ?: ka_region_open(region, KA_REGION_LOCK, args->sink, &s->rg);
+	err = err ?: ka_dax_open(NULL, region, KA_REGION_LOCK, NULL, args->sink, &s->rg);
 	err = err ?: ka_super_read(s->rg, args->sink, NULL, &s->super);
 	if (err && err != -KA_ERR_SUPER_RO_FEATURE)
 		return err;

@@ -17,6 +17,7 @@
 #include "config.h"
 #include "ctl.h"
 #include "emit.h"
+#include "keepalive/dax.h"
 #include "keepalive/err.h"
 #include "keepalive/fs.h"
 #include "keepalive/util.h"
@@ -32,6 +33,7 @@ struct status {
 	struct mount_status m; /* without a daemon: filled in from the region */
 	const char *state;
 	char *mount_point; /* NULL: none, or not known */
+	char *path;	   /* of the region, absolute */
 	bool has_figures;  /* used, free, files, ... are known */
 	bool in_use;
 	bool wiped; /* all or nothing but the superblock is gone */
@@ -72,7 +74,7 @@ static void read_figures(const struct ctl_args *args, struct ka_region *rg, stru
 	const struct ka_fs_opts opts = {.rdonly = true};
 	struct ka_fs_status figures;
 	struct ka_fs *fs;
-	bool used;
+	bool served;
 	int err;
 
 	err = ka_fs_open(rg, &opts, &fs);
@@ -91,7 +93,7 @@ static void read_figures(const struct ctl_args *args, struct ka_region *rg, stru
 	ka_fs_get_status(fs, &figures);
 	ka_fs_abandon(fs);
 	/* A daemon that came meanwhile changed things under the count. */
-	if (ka_region_in_use(args->target, &used) || used)
+	if (ka_region_has_others(rg, &served))
 		return;
 	st->m.ioc.damaged = figures.damaged;
 	st->m.ioc.used_bytes = figures.used_bytes;
@@ -106,16 +108,16 @@ static void read_figures(const struct ctl_args *args, struct ka_region *rg, stru
 }
 
 /* Whether somebody has the region, waiting for a daemon that is about to leave. */
-static bool is_used(const char *path)
+static bool is_used(const struct ka_region *rg)
 {
 	const struct timespec pause = {.tv_nsec = LEAVING_MS * 1000000l / LEAVING_TRIES};
-	bool used = false, served = false;
+	bool served;
 	int tries;
 
 	for (tries = 0; tries < LEAVING_TRIES; tries++) {
-		if (ka_region_in_use(path, &used) || !used)
+		if (!ka_region_has_others(rg, &served))
 			return false;
-		if (ka_region_is_served(path, &served) || served)
+		if (served)
 			return true;
 		nanosleep(&pause, NULL);
 	}
@@ -136,10 +138,11 @@ static int read_region(const struct ctl_args *args, struct status *st)
 	struct ka_region *rg;
 	int err;
 
-	err = ka_region_open(args->target, 0, args->sink, &rg);
+	err = ka_dax_open(NULL, args->target, 0, NULL, args->sink, &rg);
 	if (err)
 		return err;
-	st->in_use = is_used(args->target);
+	st->path = ka_dax_name(rg);
+	st->in_use = is_used(rg);
 	err = ka_super_read(rg, args->sink, NULL, &st->m.super);
 	if (err == -KA_ERR_SUPER_RO_FEATURE)
 		err = 0;
@@ -156,14 +159,14 @@ static int read_region(const struct ctl_args *args, struct status *st)
 
 static int ask_region(const struct ctl_args *args, struct status *st)
 {
-	KA_AUTO_FREE char *path = NULL;
+	const char *path;
 	int err;
 
 	err = ka_program_check_region(args->sink, args->target);
 	err = err ?: read_region(args, st);
 	if (err)
 		return err;
-	path = realpath(args->target, NULL);
+	path = st->path;
 	if (st->in_use && path)
 		st->mount_point = mount_find_region(path, &st->m);
 	if (st->mount_point) {
@@ -415,6 +418,7 @@ static int run_status(const struct ctl_args *args)
 	else if (!err)
 		print_human(st);
 	free(st->mount_point);
+	free(st->path);
 	free(st);
 	return err ? CTL_FAILED : CTL_OK;
 }

@@ -10,6 +10,9 @@
 
 #include "common/program.h"
 #include "fsck.h"
+#include "keepalive/dax.h"
+#include "keepalive/err.h"
+#include "keepalive/super.h"
 #include "keepalive/util.h"
 
 #define PROGRAM "fsck.keepalivefs"
@@ -135,14 +138,28 @@ static void choose_progress(struct fsck *f)
 		f->progress = fsck_progress_bar;
 }
 
+/* Not to be repaired: the kernel took it at boot, or somebody gave it away. */
+static bool is_taken(const struct fsck *f)
+{
+	struct ka_super sb;
+	int err = ka_super_read(f->rg, NULL, NULL, &sb);
+
+	if ((err && err != -KA_ERR_SUPER_RO_FEATURE) || ka_region_limit(f->rg) >= sb.owned_bytes)
+		return false;
+	ka_msg(f->sink, KA_MSG_ERROR,
+	       "a part of '%s' that files are in is in use as system memory; what was there is lost",
+	       f->path);
+	return true;
+}
+
 static int check(struct fsck *f)
 {
 	unsigned flags = KA_REGION_LOCK | (f->mode == FSCK_NO ? 0 : KA_REGION_WRITE);
 	int status;
 
-	if (ka_region_open(f->path, flags, f->sink, &f->rg))
+	if (ka_dax_open(NULL, f->path, flags, NULL, f->sink, &f->rg))
 		return FSCK_COULD_NOT_RUN;
-	status = fsck_check(f);
+	status = is_taken(f) ? FSCK_COULD_NOT_RUN : fsck_check(f);
 	ka_region_close(f->rg);
 	return status;
 }

@@ -20,6 +20,7 @@
 #include <sys/statvfs.h>
 #include <uuid/uuid.h>
 
+#include "keepalive/dax.h"
 #include "keepalive/err.h"
 #include "keepalive/fs.h"
 #include "keepalive/util.h"
@@ -265,6 +266,8 @@ static int prepare_file(struct mkfs *m)
 	struct stat st;
 	int err;
 
+	if (ka_dax_is_name(m->path))
+		return 0;
 	if (stat(m->path, &st)) {
 		if (errno != ENOENT || is_device_name(m->path))
 			return 0; /* opening explains it */
@@ -319,14 +322,15 @@ static int explain(const struct mkfs *m, int err)
 }
 
 /*
- * Takes the whole region where no size was given. Of a file what is beyond the size is lent
- * from the start, and can be had later.
+ * Takes the whole region where no size was given. Of a file, or a whole DAX region, what is
+ * beyond the size is lent from the start, and can be had later.
  */
 static int choose_size(struct mkfs *m, const struct ka_region_info *info)
 {
 	if (m->opts.capacity_bytes <= info->capacity_bytes) {
 		m->opts.owned_bytes = m->opts.capacity_bytes;
-		if (!m->opts.capacity_bytes || info->kind == KA_REGION_FILE)
+		if (!m->opts.capacity_bytes || info->kind == KA_REGION_FILE ||
+		    ka_dax_is_name(info->path))
 			m->opts.capacity_bytes = info->capacity_bytes;
 		return 0;
 	}
@@ -348,17 +352,35 @@ static int check_signatures(struct mkfs *m, const struct ka_region *rg, struct k
 	return -EEXIST;
 }
 
+/* What the system has cannot be looked at, and it would still have it afterwards. */
+static int check_present(const struct mkfs *m, const struct ka_region *rg)
+{
+	if (ka_region_limit(rg) == ka_region_info(rg)->capacity_bytes)
+		return 0;
+	ka_msg(&m->sink, KA_MSG_ERROR,
+	       "part of '%s' is in use as system memory; mount it and take that back with "
+	       "'keepalivectl reclaim', or with 'daxctl reconfigure-device --mode=devdax'",
+	       m->path);
+	return -EBUSY;
+}
+
 static int format(struct mkfs *m, struct ka_region *rg)
 {
+	struct ka_carve_sizes sizes;
 	struct ka_signatures found;
 	struct ka_super sb;
 	int err;
 
 	err = choose_size(m, ka_region_info(rg));
+	err = err ?: check_present(m, rg);
 	if (!err)
 		err = check_signatures(m, rg, &found);
 	if (err)
 		return err;
+	if (ka_dax_choose(NULL, rg, &sizes)) {
+		m->opts.slice_bytes = sizes.slice_bytes;
+		m->opts.first_slice_bytes = sizes.first_slice_bytes;
+	}
 	err = ka_fs_plan(ka_region_info(rg), &m->opts, &sb);
 	if (err)
 		return explain(m, err);
@@ -377,6 +399,21 @@ static int format(struct mkfs *m, struct ka_region *rg)
 		return explain(m, err);
 	print_plan(m, &sb);
 	return 0;
+}
+
+/* A whole region is cut into slices now; else the first mount would do it. */
+static int carve(struct mkfs *m)
+{
+	struct ka_region *rg;
+	int err;
+
+	if (!ka_dax_is_name(m->path))
+		return 0;
+	err = ka_dax_open(NULL, m->path, KA_REGION_WRITE | KA_REGION_LOCK | KA_DAX_CARVE, NULL,
+			  &m->sink, &rg);
+	if (!err)
+		ka_region_close(rg);
+	return err;
 }
 
 /* Dry run of what does not exist: there is no region to look at. */
@@ -407,12 +444,12 @@ static int run(struct mkfs *m)
 		return err;
 	if (m->absent)
 		return plan_absent(m);
-	err = ka_region_open(m->path, flags, &m->sink, &rg);
+	err = ka_dax_open(NULL, m->path, flags, NULL, &m->sink, &rg);
 	if (err)
 		return err;
 	err = format(m, rg);
 	ka_region_close(rg);
-	return err;
+	return err || m->dry_run ? err : carve(m);
 }
 
 int main(int argc, char **argv)

@@ -278,7 +278,7 @@ int ka_fs_format(struct ka_region *rg, const struct ka_format_opts *opts,
 		err = ka_fs_store(fs, KA_STATE_CLEAN);
 	if (!err && fs->super.owned_bytes < fs->super.capacity_bytes)
 		err = ka_region_release(rg, fs->super.owned_bytes, fs->super.capacity_bytes);
-	if (!err)
+	if (!err || err == -EOPNOTSUPP) /* the first mount does it */
 		err = ka_region_sync(rg);
 	ka_fs_abandon(fs);
 	return err;

@@ -143,6 +143,12 @@ int ka_region_sync(struct ka_region *rg)
 	return rg->ops->sync(rg);
 }
 
+bool ka_region_has_others(const struct ka_region *rg, bool *ret_served)
+{
+	*ret_served = false;
+	return rg->ops->others && rg->ops->others(rg, ret_served);
+}
+
 void ka_region_leaving(struct ka_region *rg)
 {
 	rg->ops->leaving(rg);

@@ -21,7 +21,8 @@ struct ka_region_ops {
 	int (*release)(struct ka_region *rg, uint64_t off, uint64_t len);
 	int (*restore)(struct ka_region *rg, uint64_t off, uint64_t len);
 	void (*leaving)(struct ka_region *rg);
-	void (*close)(struct ka_region *rg); /* frees rg too */
+	bool (*others)(const struct ka_region *rg, bool *ret_served); /* NULL: none ever */
+	void (*close)(struct ka_region *rg);			      /* frees rg too */
 };
 
 /* A back end embeds this as its first member. */

@@ -62,7 +62,9 @@ struct pmem2_region {
 	struct part *part;
 	size_t parts;
 	const struct ka_region_ram *ram; /* NULL: parts stay */
-	int fd;				 /* of the first part, which always stays */
+	void (*closed)(void *ctx);
+	void *ctx;
+	int fd; /* of the first part, which always stays */
 	bool writable;
 	void *window; /* the reservation, window_bytes long */
 	size_t window_bytes;
@@ -276,6 +278,15 @@ static bool byte_is_locked(int fd, off_t byte)
 	return !fcntl(fd, F_OFD_GETLK, &fl) && fl.l_type != F_UNLCK;
 }
 
+/* A lock of our own does not count. */
+static bool p2_others(const struct ka_region *rg, bool *ret_served)
+{
+	int fd = ka_container_of(rg, struct pmem2_region, rg)->fd;
+
+	*ret_served = byte_is_locked(fd, LOCK_SERVING);
+	return byte_is_locked(fd, LOCK_HOLD);
+}
+
 static void p2_leaving(struct ka_region *rg)
 {
 	lock_byte(to_pmem2(rg)->fd, LOCK_SERVING, F_UNLCK);
@@ -297,6 +308,8 @@ static void p2_close(struct ka_region *rg)
 			close(p2->part[i].fd);
 	free(p2->part);
 	free((char *)rg->info.path);
+	if (p2->closed)
+		p2->closed(p2->ctx);
 	free(p2);
 }
 
@@ -311,6 +324,7 @@ static const struct ka_region_ops p2_ops = {
 	.release = p2_release,
 	.restore = p2_restore,
 	.leaving = p2_leaving,
+	.others = p2_others,
 	.close = p2_close,
 };
 
@@ -610,9 +624,14 @@ int ka_region_open_parts(const struct ka_region_layout *layout, unsigned flags,
 	uint64_t limit;
 	int err;
 
-	if (!p2)
+	if (!p2) {
+		if (layout->closed)
+			layout->closed(layout->ctx);
 		return -ENOMEM;
+	}
 	p2->ram = layout->ram;
+	p2->closed = layout->closed;
+	p2->ctx = layout->ctx;
 	err = open_layout(p2, layout, sink, &limit);
 	err = err ?: open_steps(p2, flags, sink);
 	if (err) {

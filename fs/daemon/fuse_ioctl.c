@@ -42,7 +42,7 @@ static void reply_status(fuse_req_t req)
 		.cleaned_segments = status.cleaned_segments,
 		.moved_bytes = status.moved_bytes,
 	};
-	strncpy(ioc.region_path, sv->opts.region_path, sizeof(ioc.region_path) - 1);
+	strncpy(ioc.region_path, sv->region_name, sizeof(ioc.region_path) - 1);
 	ka_super_encode(&status.super, 0, &super);
 	memcpy(ioc.super, &super, sizeof(ioc.super));
 	fuse_reply_ioctl(req, 0, &ioc, sizeof(ioc));
@@ -158,6 +158,7 @@ static void lend(fuse_req_t req, const struct ka_ioc_lend *in)
 	out.move_bytes = plan.move_bytes;
 	out.move_ns = plan.move_ns;
 	out.moved_bytes = stats.moved_bytes;
+	out.slice = ka_super_slice_of(&status.super, status.super.owned_bytes - 1);
 	fuse_reply_ioctl(req, 0, &out, sizeof(out));
 }
 
@@ -172,6 +173,7 @@ static void reclaim(fuse_req_t req)
 	out.slice_bytes = status.super.slice_bytes;
 	out.capacity_bytes = status.super.capacity_bytes;
 	out.owned_bytes = status.super.owned_bytes;
+	out.slice = ka_super_slice_of(&status.super, out.owned_bytes);
 	fuse_reply_ioctl(req, 0, &out, sizeof(out));
 }
 

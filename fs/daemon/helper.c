@@ -3,9 +3,8 @@
  * helper.c - unmounts for the daemon; see helper.h.
  *
  * Nothing that comes from the daemon is more than a request by number: a daemon that
- * was taken over can have its own mount unmounted, made read-only, and nothing else.
- * What needs privileges in later versions (to give memory to the system and take
- * it back, by sysfs and daxctl) belongs here too.
+ * was taken over can have its own mount unmounted or made read-only, its own slices lent and
+ * taken back, and nothing else.
  */
 #include "helper.h"
 
@@ -27,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "helper_dax.h"
 #include "keepalive/util.h"
 #include "shield.h"
 
@@ -46,7 +46,9 @@
  */
 #define ANSWER_MS 5000
 #define ENDED_MS  1000 /* after its socket was closed */
-#define LOOK_MS	  5
+/* A slice: what taking memory offline may take, and then as long for putting it back. */
+#define HOTPLUG_MS (2 * HELPER_OFFLINE_MS + 10000)
+#define LOOK_MS	   5
 
 /* The memory of the command line, which ps shows. */
 static struct {
@@ -58,6 +60,7 @@ struct served {
 	const char *mountpoint;
 	bool mounted;
 	dev_t dev; /* of the mount */
+	struct helper_dax dax;
 };
 
 /* ---- the helper ------------------------------------------------------------------ */
@@ -151,9 +154,10 @@ static int unmount(const struct served *s)
 	return geteuid() ? run_fusermount(s->mountpoint) : -errno;
 }
 
-static int serve(struct served *s, char request)
+static int serve(struct served *s, const struct helper_question *q, struct helper_answer *a,
+		 int *ret_fd)
 {
-	switch ((enum helper_request)request) {
+	switch ((enum helper_request)q->request) {
 	case HELPER_MOUNTED:
 		return remember(s);
 	case HELPER_ANSWERS:
@@ -162,8 +166,38 @@ static int serve(struct served *s, char request)
 		return show_read_only(s);
 	case HELPER_UNMOUNT:
 		return unmount(s);
+	case HELPER_REGION:
+		return helper_dax_region(&s->dax, q->off, q->bytes);
+	case HELPER_LEND:
+		return helper_dax_lend(&s->dax, q->off, q->bytes, a->reason);
+	case HELPER_RECLAIM:
+		return helper_dax_reclaim(&s->dax, q->off, q->bytes, a->reason, ret_fd);
 	}
 	return -EINVAL;
+}
+
+static void reply(const struct helper_answer *a, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)a, .iov_len = sizeof(*a)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct cmsghdr *c;
+
+	if (fd >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
+	(void)!sendmsg(SOCKET_FD, &msg, MSG_NOSIGNAL);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void set_title(const char *mountpoint)
@@ -198,18 +232,20 @@ static void leave_all(int fd)
 	(void)!chdir("/");
 }
 
-static void __attribute__((noreturn)) run(int fd, const char *mountpoint)
+static void __attribute__((noreturn)) run(int fd, const char *mountpoint, bool lends)
 {
 	struct served s = {.mountpoint = mountpoint};
-	char request;
-	int answer;
+	struct helper_question q;
+	struct helper_answer a;
 
 	set_title(mountpoint);
 	leave_all(fd);
-	shield_helper();
-	while (TEMP_FAILURE_RETRY(read(SOCKET_FD, &request, 1)) == 1) {
-		answer = serve(&s, request);
-		(void)!write(SOCKET_FD, &answer, sizeof(answer));
+	shield_helper(lends);
+	while (TEMP_FAILURE_RETRY(read(SOCKET_FD, &q, sizeof(q))) == sizeof(q)) {
+		a = (struct helper_answer){0};
+		fd = -1;
+		a.err = serve(&s, &q, &a, &fd);
+		reply(&a, fd);
 	}
 	_exit(0);
 }
@@ -222,7 +258,7 @@ void helper_init_title(int argc, char **argv)
 	title.size = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
 }
 
-int helper_start(struct helper *h, const char *mountpoint)
+int helper_start(struct helper *h, const char *mountpoint, bool lends)
 {
 	int fds[2];
 
@@ -235,7 +271,7 @@ int helper_start(struct helper *h, const char *mountpoint)
 		return -EAGAIN;
 	}
 	if (!h->pid)
-		run(fds[1], mountpoint);
+		run(fds[1], mountpoint, lends);
 	close(fds[1]);
 	h->fd = fds[0];
 	return 0;
@@ -249,19 +285,66 @@ static int give_up(struct helper *h)
 	return -ETIMEDOUT;
 }
 
-int helper_ask(struct helper *h, enum helper_request request)
+static int receive(struct helper *h, struct helper_answer *ret, int *ret_fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	struct cmsghdr *c;
+
+	if (TEMP_FAILURE_RETRY(recvmsg(h->fd, &msg, MSG_CMSG_CLOEXEC)) != sizeof(*ret))
+		return -EPIPE;
+	c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+	return 0;
+}
+
+static int ask(struct helper *h, const struct helper_question *q, struct helper_answer *ret,
+	       int *ret_fd)
 {
 	struct pollfd answers = {.fd = h->fd, .events = POLLIN};
-	char byte = (char)request;
-	int answer;
-	ssize_t n;
+	int ms = q->request == HELPER_RECLAIM || q->request == HELPER_LEND ? HOTPLUG_MS : ANSWER_MS;
+	int err;
 
-	if (h->fd < 0 || write(h->fd, &byte, 1) != 1)
+	if (h->fd < 0 || write(h->fd, q, sizeof(*q)) != sizeof(*q))
 		return -EPIPE;
-	if (TEMP_FAILURE_RETRY(poll(&answers, 1, ANSWER_MS)) != 1)
+	if (TEMP_FAILURE_RETRY(poll(&answers, 1, ms)) != 1)
 		return give_up(h);
-	n = TEMP_FAILURE_RETRY(read(h->fd, &answer, sizeof(answer)));
-	return n == sizeof(answer) ? answer : -EPIPE;
+	err = receive(h, ret, ret_fd);
+	return err ?: ret->err;
+}
+
+int helper_ask_range(struct helper *h, enum helper_request request, uint64_t off, uint64_t bytes,
+		     struct helper_answer *ret, int *ret_fd)
+{
+	const struct helper_question q = {.request = (char)request, .off = off, .bytes = bytes};
+	struct helper_answer answer = {0};
+	int fd = -1, err;
+
+	pthread_mutex_lock(&h->lock);
+	err = ask(h, &q, &answer, &fd);
+	pthread_mutex_unlock(&h->lock);
+	if (ret)
+		*ret = answer;
+	if (ret_fd)
+		*ret_fd = fd;
+	else if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int helper_ask(struct helper *h, enum helper_request request)
+{
+	return helper_ask_range(h, request, 0, 0, NULL, NULL);
 }
 
 /* One that is stopped ends when it is continued; init takes care of it then. */

@@ -88,7 +88,7 @@ static void complete_start(struct keeper *k)
 	show_read_only(k->sv);
 	atomic_store(&k->ready, true);
 	tell_parent(k);
-	log_msg(KA_MSG_INFO, "mounted '%s'", k->sv->opts.region_path);
+	log_msg(KA_MSG_INFO, "mounted '%s'", k->sv->region_name);
 }
 
 /* ---- signals ------------------------------------------------------------------- */

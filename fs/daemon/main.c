@@ -25,10 +25,12 @@
 #include <unistd.h>
 
 #include "fuse_ops.h"
+#include "keepalive/dax.h"
 #include "keepalive/err.h"
 #include "keepalive/util.h"
 #include "log.h"
 #include "program.h"
+#include "ram.h"
 #include "server.h"
 #include "shield.h"
 
@@ -57,11 +59,17 @@ static int check_device(void)
 
 static int open_region(struct server *sv)
 {
-	unsigned flags = KA_REGION_LOCK | (sv->opts.rdonly ? 0 : KA_REGION_WRITE);
+	unsigned flags =
+		sv->opts.rdonly ? KA_REGION_LOCK : KA_REGION_LOCK | KA_REGION_WRITE | KA_DAX_CARVE;
 	struct ka_super super;
 	int err;
 
-	err = ka_region_open(sv->opts.region, flags, log_sink(), &sv->rg);
+	sv->ram = ram_of(sv);
+	err = ka_dax_open(NULL, sv->opts.region, flags, &sv->ram, log_sink(), &sv->rg);
+	if (err)
+		return err;
+	sv->region_name = ka_dax_name(sv->rg);
+	err = sv->region_name ? ram_start(sv) : -ENOMEM;
 	if (err)
 		return err;
 	sv->needs_sync = ka_region_info(sv->rg)->needs_sync;
@@ -137,7 +145,9 @@ static int start(struct server *sv)
 	int err;
 
 	err = check_device();
-	err = err ?: helper_start(&sv->helper, sv->opts.mountpoint_path);
+	err = err
+		      ?: helper_start(&sv->helper, sv->opts.mountpoint_path,
+				      ka_dax_is_name(sv->opts.region));
 	err = err ?: open_region(sv);
 	err = err ?: new_session(sv);
 	err = err ?: mount_session(sv);
@@ -201,12 +211,15 @@ static int end(struct server *sv)
 		close(sv->severed_fd);
 	helper_stop(&sv->helper);
 	cache_release(&sv->cache);
+	free(sv->region_name);
 	return err;
 }
 
 static int run_server(struct opts *opts, int parent_fd)
 {
-	struct server sv = {.opts = *opts, .helper = {.fd = -1}, .severed_fd = -1};
+	struct server sv = {.opts = *opts,
+			    .helper = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER},
+			    .severed_fd = -1};
 	int err, end_err;
 
 	umask(0); /* the kernel applies that of the caller */

@@ -24,6 +24,8 @@ struct fuse_session;
 struct server {
 	struct opts opts;
 	struct ka_region *rg;
+	struct ka_region_ram ram;
+	char *region_name; /* absolute; see ka_dax_name */
 	struct ka_fs *fs;
 	struct fuse_session *se;
 	struct loop loop;

@@ -127,14 +127,19 @@ int shield_others(void)
 	return err;
 }
 
-void shield_helper(void)
+void shield_helper(bool lends)
 {
 	/* The mount point may lie in a directory of somebody who lets nobody in. */
-	const cap_value_t keep[] = {CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH};
+	const cap_value_t keep[] = {
+		CAP_SYS_ADMIN,
+		CAP_DAC_READ_SEARCH,
+		CAP_SYS_MODULE, /* kmem, which must not be there at boot */
+		CAP_IPC_LOCK,
+	};
 
 	if (geteuid()) /* fusermount3 is set-user-ID */
 		return;
-	if (keep_capabilities(keep, KA_ARRAY_SIZE(keep)) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if (keep_capabilities(keep, lends ? 4 : 2) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0);
 }

@@ -6,6 +6,7 @@
 #ifndef KEEPALIVE_DAEMON_SHIELD_H
 #define KEEPALIVE_DAEMON_SHIELD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -25,7 +26,7 @@ void shield_memory(const void *region, size_t bytes);
  */
 int shield_others(void);
 
-/* For the helper: only what unmounting takes, as far as fusermount3 does not do it. */
-void shield_helper(void);
+/* For the helper: only what unmounting takes, as far as fusermount3 does not do it, and lending. */
+void shield_helper(bool lends);
 
 #endif

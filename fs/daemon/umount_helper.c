@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "keepalive/dax.h"
 #include "keepalive/ioctl.h"
 #include "keepalive/region.h"
 #include "keepalive/util.h"
@@ -110,13 +111,14 @@ static int unmount(const struct umount *u)
 static int await_daemon(const struct umount *u, const char *region)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000l};
+	KA_AUTO_FREE char *path = ka_dax_lock_path(NULL, region);
 	bool used, served;
 	int ms;
 
 	for (ms = 0; ms < WAIT_MS; ms += POLL_MS) {
-		if (ka_region_in_use(region, &used) || !used)
+		if (!path || ka_region_in_use(path, &used) || !used)
 			return EXIT_OK;
-		if (ms >= NOTICE_MS && !ka_region_is_served(region, &served) && served)
+		if (ms >= NOTICE_MS && !ka_region_is_served(path, &served) && served)
 			return EXIT_OK;
 		nanosleep(&pause, NULL);
 	}

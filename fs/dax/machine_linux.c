@@ -331,15 +331,10 @@ static int linux_bind(struct ka_machine *m, const char *name, enum ka_dax_driver
 	return err;
 }
 
-static int linux_open(struct ka_machine *m, const char *name, bool write)
+static void linux_path(struct ka_machine *m, const char *name, char ret_path[KA_DAX_PATH_MAX])
 {
-	char path[TEXT_MAX];
-	int fd;
-
 	(void)m;
-	snprintf(path, sizeof(path), "/dev/%s", name);
-	fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	snprintf(ret_path, KA_DAX_PATH_MAX, "/dev/%s", name);
 }
 
 /* ---- memory blocks ---------------------------------------------------------------------- */
@@ -455,23 +450,17 @@ static int linux_set_policy(struct ka_machine *m, enum ka_online_policy policy)
 
 /* ---- the rest --------------------------------------------------------------------------- */
 
-static int linux_lock(struct ka_machine *m, int region)
+static int linux_lock(struct ka_machine *m)
 {
-	struct daxctl_region *r;
-	struct daxctl_ctx *ctx;
-	int err = daxctl_new(&ctx), fd = -1;
+	int fd = open("/sys/bus/dax", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 
 	(void)m;
-	if (err)
-		return err;
-	r = find_region(ctx, region);
-	if (r)
-		fd = open(daxctl_region_get_path(r), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	err = !r ? -ENODEV : fd < 0 || flock(fd, LOCK_EX) ? -errno : 0;
-	daxctl_unref(ctx);
-	if (err && fd >= 0)
+	if (fd >= 0 && !flock(fd, LOCK_EX))
+		return fd;
+	err = -errno;
+	if (fd >= 0)
 		close(fd);
-	return err ?: fd;
+	return err;
 }
 
 static void linux_close(struct ka_machine *m)
@@ -484,7 +473,7 @@ static const struct ka_machine_ops linux_ops = {
 	.create = linux_create,
 	.destroy = linux_destroy,
 	.bind = linux_bind,
-	.open = linux_open,
+	.path = linux_path,
 	.block_bytes = linux_block_bytes,
 	.block_state = linux_block_state,
 	.block_online = linux_block_online,

@@ -120,6 +120,7 @@ struct ka_ioc_lend {
 	uint64_t move_bytes;  /* that have to be moved for that */
 	uint64_t move_ns;     /* how long that takes, about; 0: not known */
 	uint64_t moved_bytes; /* in this step */
+	uint64_t slice;	      /* that error is about */
 };
 
 #define KA_IOC_LEND _IOWR('K', 0x53, struct ka_ioc_lend)
@@ -131,6 +132,7 @@ struct ka_ioc_reclaim {
 	uint64_t slice_bytes;
 	uint64_t capacity_bytes;
 	uint64_t owned_bytes; /* now */
+	uint64_t slice;	      /* that error is about */
 };
 
 #define KA_IOC_RECLAIM _IOR('K', 0x54, struct ka_ioc_reclaim)

@@ -17,6 +17,7 @@
 
 /* "dax0.1" */
 #define KA_DAX_NAME_MAX 24
+#define KA_DAX_PATH_MAX 128
 
 enum ka_dax_driver {
 	KA_DAX_UNBOUND,
@@ -76,8 +77,8 @@ struct ka_machine_ops {
 	int (*destroy)(struct ka_machine *m, const char *name);
 	/* Unbinds it first. kmem: KA_ERR_DAX_NODE where it has no target node. */
 	int (*bind)(struct ka_machine *m, const char *name, enum ka_dax_driver driver);
-	/* A descriptor of /dev/daxX.Y, or a code. */
-	int (*open)(struct ka_machine *m, const char *name, bool write);
+	/* Of the node that can be opened while device_dax is bound. */
+	void (*path)(struct ka_machine *m, const char *name, char ret_path[KA_DAX_PATH_MAX]);
 
 	uint64_t (*block_bytes)(struct ka_machine *m); /* 0: no memory hot-plug */
 	/* Blocks are numbered by physical address / block_bytes. */
@@ -89,8 +90,11 @@ struct ka_machine_ops {
 	int (*get_policy)(struct ka_machine *m, enum ka_online_policy *ret);
 	int (*set_policy)(struct ka_machine *m, enum ka_online_policy policy);
 
-	/* One program at a time changes the devices of a region. A descriptor to be closed. */
-	int (*lock)(struct ka_machine *m, int region);
+	/*
+	 * One program at a time looks at regions and changes their devices. A descriptor to be
+	 * closed, or a code.
+	 */
+	int (*lock)(struct ka_machine *m);
 
 	void (*close)(struct ka_machine *m);
 };

@@ -80,6 +80,9 @@ struct ka_region_layout {
 	const struct ka_region_part *part; /* one behind the other, from 0 on */
 	size_t parts;
 	const struct ka_region_ram *ram; /* stays in use; NULL: the memory stays */
+	/* When it was closed, also after an open that fails; may be NULL. */
+	void (*closed)(void *ctx);
+	void *ctx;
 };
 
 /*
@@ -97,6 +100,12 @@ int ka_region_in_use(const char *path, bool *ret_used);
 
 /* Whether one holds it that has not said ka_region_leaving. Never waits. */
 int ka_region_is_served(const char *path, bool *ret_served);
+
+/*
+ * The same of a region that is open: whether others have it locked, and whether one of
+ * them has not said that it is leaving.
+ */
+bool ka_region_has_others(const struct ka_region *rg, bool *ret_served);
 
 /* Says that this holder of the lock will be gone soon. */
 void ka_region_leaving(struct ka_region *rg);

@@ -3,6 +3,7 @@
 #include "fake_machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,12 +166,9 @@ static int fake_bind(struct ka_machine *m, const char *name, enum ka_dax_driver 
 	return 0;
 }
 
-static int fake_open(struct ka_machine *m, const char *name, bool write)
+static void fake_path(struct ka_machine *m, const char *name, char ret_path[KA_DAX_PATH_MAX])
 {
-	struct ka_dax_dev *dev = find(to_fake(m), name);
-
-	(void)write;
-	return dev && dev->driver == KA_DAX_DEVDAX ? 0 : -ENXIO;
+	snprintf(ret_path, KA_DAX_PATH_MAX, "%s/%s", to_fake(m)->dir ?: "/nowhere", name);
 }
 
 static uint64_t fake_block_bytes(struct ka_machine *m)
@@ -224,11 +222,10 @@ static int fake_set_policy(struct ka_machine *m, enum ka_online_policy policy)
 	return 0;
 }
 
-static int fake_lock(struct ka_machine *m, int region)
+static int fake_lock(struct ka_machine *m)
 {
 	(void)m;
-	(void)region;
-	return -ENOSYS;
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 static void fake_close(struct ka_machine *m)
@@ -241,7 +238,7 @@ static const struct ka_machine_ops fake_ops = {
 	.create = fake_create,
 	.destroy = fake_destroy,
 	.bind = fake_bind,
-	.open = fake_open,
+	.path = fake_path,
 	.block_bytes = fake_block_bytes,
 	.block_state = fake_block_state,
 	.block_online = fake_block_online,

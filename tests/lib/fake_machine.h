@@ -23,6 +23,7 @@ struct fake_machine {
 	struct ka_dax_dev dev[FAKE_DEVS];
 	enum ka_block_state block[FAKE_BLOCKS]; /* from address 0 on */
 	bool pinned[FAKE_BLOCKS];		/* does not go offline */
+	const char *dir;			/* of the nodes; NULL: they cannot be opened */
 	enum ka_online_policy policy;
 	int target_node;
 	unsigned calls;	  /* that change something, so far */

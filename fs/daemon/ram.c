@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ram.c - lends slices of a DAX region, through the helper; see ram.h.
+ *
+ * Why one stays where it is goes to the log, with the memory block; whoever asked for it hears of the
+ * slice and the kind of error.
+ */
+#include "ram.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "keepalive/dax.h"
+#include "keepalive/err.h"
+#include "log.h"
+#include "server.h"
+
+static void tell(const char *what, uint64_t off, int err, const struct helper_answer *a)
+{
+	log_msg(KA_MSG_WARNING, "cannot %s memory at 0x%" PRIx64 " of the region: %s", what, off,
+		a->reason[0] ? a->reason : ka_strerror(err));
+}
+
+static int ram_release(void *ctx, uint64_t off, uint64_t bytes)
+{
+	struct server *sv = ctx;
+	struct helper_answer a;
+	int err = helper_ask_range(&sv->helper, HELPER_LEND, off, bytes, &a, NULL);
+
+	if (err)
+		tell("lend", off, err, &a);
+	return err;
+}
+
+static int ram_restore(void *ctx, uint64_t off, uint64_t bytes)
+{
+	struct server *sv = ctx;
+	struct helper_answer a;
+	int fd, err;
+
+	err = helper_ask_range(&sv->helper, HELPER_RECLAIM, off, bytes, &a, &fd);
+	if (err)
+		tell("take back", off, err, &a);
+	else if (fd < 0)
+		err = -EPROTO;
+	return err ?: fd;
+}
+
+struct ka_region_ram ram_of(struct server *sv)
+{
+	return (struct ka_region_ram){.release = ram_release, .restore = ram_restore, .ctx = sv};
+}
+
+int ram_start(struct server *sv)
+{
+	const struct ka_region_info *info = ka_region_info(sv->rg);
+
+	if (!ka_dax_is_name(info->path) || sv->opts.rdonly)
+		return 0;
+	return helper_ask_range(&sv->helper, HELPER_REGION, info->phys_addr, info->capacity_bytes,
+				NULL, NULL);
+}
