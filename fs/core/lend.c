@@ -281,7 +281,8 @@ static void clear_headers(struct ka_fs *fs, uint64_t from, uint64_t to)
 	static const struct ka_segment_disk none;
 	uint64_t i, addr;
 
-	for (i = ka_align_up(from, fs->segs.bytes) / fs->segs.bytes; i < fs->segs.count; i++) {
+	/* One that the boundary went through is used again from here on, too. */
+	for (i = from / fs->segs.bytes; i < fs->segs.count; i++) {
 		addr = i * fs->segs.bytes;
 		if (addr + fs->segs.bytes > to)
 			break;

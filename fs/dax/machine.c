@@ -18,3 +18,17 @@ void ka_dax_regions_free(struct ka_dax_region *regions, size_t count)
 		free(regions[i].dev);
 	free(regions);
 }
+
+static int by_start(const void *a, const void *b)
+{
+	const struct ka_dax_dev *x = a, *y = b;
+
+	if (!x->bytes != !y->bytes)
+		return x->bytes ? 1 : -1;
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+void ka_dax_region_sort(struct ka_dax_region *region)
+{
+	qsort(region->dev, region->devs, sizeof(*region->dev), by_start);
+}

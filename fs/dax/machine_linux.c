@@ -139,15 +139,6 @@ static void fill_dev(struct daxctl_dev *d, struct ka_dax_dev *ret)
 		ret->ranges = 1; /* a static one has no list */
 }
 
-static int by_start(const void *a, const void *b)
-{
-	const struct ka_dax_dev *x = a, *y = b;
-
-	if (!x->bytes != !y->bytes)
-		return x->bytes ? 1 : -1;
-	return (x->start > y->start) - (x->start < y->start);
-}
-
 static int fill_region(struct daxctl_region *r, struct ka_dax_region *ret)
 {
 	char path[512];
@@ -166,7 +157,7 @@ static int fill_region(struct daxctl_region *r, struct ka_dax_region *ret)
 		return -ENOMEM;
 	ret->devs = 0;
 	daxctl_dev_foreach(r, d) fill_dev(d, &ret->dev[ret->devs++]);
-	qsort(ret->dev, ret->devs, sizeof(*ret->dev), by_start);
+	ka_dax_region_sort(ret);
 	return 0;
 }
 

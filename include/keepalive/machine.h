@@ -103,6 +103,9 @@ struct ka_machine_ops {
 int ka_machine_open(struct ka_machine **ret);
 void ka_machine_close(struct ka_machine *m);
 
+/* Brings the devices into the order that they have to have. For those who make up a region. */
+void ka_dax_region_sort(struct ka_dax_region *region);
+
 void ka_dax_regions_free(struct ka_dax_region *regions, size_t count);
 
 #endif

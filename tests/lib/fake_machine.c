@@ -33,15 +33,6 @@ static struct ka_dax_dev *find(struct fake_machine *f, const char *name)
 	return NULL;
 }
 
-static int by_start(const void *a, const void *b)
-{
-	const struct ka_dax_dev *x = a, *y = b;
-
-	if (!x->bytes != !y->bytes)
-		return x->bytes ? 1 : -1;
-	return (x->start > y->start) - (x->start < y->start);
-}
-
 static int fake_regions(struct ka_machine *m, struct ka_dax_region **ret, size_t *ret_count)
 {
 	struct fake_machine *f = to_fake(m);
@@ -56,7 +47,7 @@ static int fake_regions(struct ka_machine *m, struct ka_dax_region **ret, size_t
 		.dev = calloc(f->devs + 1, sizeof(*r->dev)),
 	};
 	memcpy(r->dev, f->dev, f->devs * sizeof(*r->dev));
-	qsort(r->dev, r->devs, sizeof(*r->dev), by_start);
+	ka_dax_region_sort(r);
 	*ret = r;
 	*ret_count = 1;
 	return 0;

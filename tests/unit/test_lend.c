@@ -254,13 +254,55 @@ static void test_refused(void **state)
 	memfs_release(&m);
 }
 
+/* The boundary goes through segments, as where a region begins anywhere in a memory block. */
+static void test_odd_slices(void **state)
+{
+	const struct ka_format_opts opts = {
+		.capacity_bytes = BYTES,
+		.slice_bytes = 4 * MIB,
+		.first_slice_bytes = 4 * MIB + 12 * 4096,
+	};
+	struct ka_lend_stats stats = {0};
+	const uint8_t *header;
+	uint64_t was, i;
+	struct memfs m;
+	unsigned n;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	memfs_close(&m);
+	assert_ok(ka_fs_format(m.rg, &opts, &m.msgs.sink));
+	memfs_open(&m);
+	fill(&m, "gone", 40 * MIB, 1); /* leaves headers everywhere */
+	fill(&m, "kept", 8 * MIB, 2);
+	assert_ok(ka_unlink(m.fs, KA_ROOT_INO, "gone"));
+	lend_all(&m, &stats);
+	for (n = 0; n < 3; n++) {
+		was = owned(&m);
+		assert_int_not_equal(was % MIB, 0);
+		assert_ok(ka_reclaim_slice(m.fs, &stats));
+		header = ka_region_at(m.rg, was / MIB * MIB, sizeof(struct ka_segment_disk));
+		for (i = 0; i < sizeof(struct ka_segment_disk); i++)
+			assert_int_equal(header[i], 0);
+		memfs_check(m.fs);
+	}
+	memfs_crash(&m);
+	assert_true(holds(&m, "kept", 8 * MIB, 2));
+	fill(&m, "more", 6 * MIB, 3);
+	memfs_crash(&m);
+	assert_true(holds(&m, "kept", 8 * MIB, 2));
+	assert_true(holds(&m, "more", 6 * MIB, 3));
+	memfs_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lends),	  cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_reclaims),  cmocka_unit_test(test_grows),
 		cmocka_unit_test(test_open_file), cmocka_unit_test(test_stuck),
-		cmocka_unit_test(test_format),	  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_format),	  cmocka_unit_test(test_odd_slices),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
