@@ -48,7 +48,7 @@ gone() {
 
 start() {
   mount_region
-  daemon=$(pgrep -n -f "keepalivefs.* $region $mount")
+  daemon=$(daemon_pid)
 }
 
 # crash [PID...]: the daemon dies, and those at the same moment.

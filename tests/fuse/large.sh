@@ -10,7 +10,7 @@ names=$((50000 * ${KA_SCALE:-1}))
 "$MKFS" -q -s 2G "$region"
 mount_region
 mkdir "$mount/many"
-daemon=$(pgrep -f "keepalivefs.* $region $mount" | head -n 1)
+daemon=$(daemon_pid)
 
 say "$names names: each once in a listing, also while half of them go"
 python3 - "$mount/many" "$names" <<'EOF' || fail "the listings"

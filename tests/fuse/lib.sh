@@ -56,6 +56,20 @@ unmount_region() {
   fail "$(cat "$work/umount")"
 }
 
+# The daemon that serves $region, by what it has open: the one before may still be on its way out,
+# and where leaks are looked for at its end that makes a process of the same name.
+daemon_pid() {
+  for pid in $(pgrep -f "keepalivefs.* $region $mount"); do
+    for fd in "/proc/$pid/fd/"*; do
+      [ "$(readlink "$fd")" != "$region" ] || {
+        echo "$pid"
+        return
+      }
+    done
+  done
+  fail "no daemon has $region open"
+}
+
 check_region() {
   "$FSCK" -n -f "$region" || fail "fsck -n -f says $?"
 }

@@ -199,7 +199,7 @@ is_xml "$work/out"
 say "unclean: what a mount would recover is shown"
 mount_region
 head -c 1000000 /dev/urandom >"$mount/unclean"
-kill -9 "$(pgrep -f "keepalivefs $region $mount")"
+kill -9 "$(daemon_pid)"
 refused "is gone" "$CTL" map "$mount"
 umount -l "$mount"
 before=$(cksum <"$region")

@@ -5,10 +5,6 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119
 . "$(dirname "$0")/lib.sh"
 
-daemon_pid() {
-  pgrep -n -f "keepalivefs.* $region $mount" # the one before may still be on its way out
-}
-
 # Gone is a zombie, too, where nobody waits for orphans, when its last thread is.
 wait_gone() {
   for _ in $(seq 100); do

@@ -4,10 +4,6 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2119
 . "$(dirname "$0")/lib.sh"
 
-daemon() {
-  pgrep -n -f "keepalivefs.* $region $mount"
-}
-
 # helper_of DAEMON
 helper_of() {
   pgrep -P "$1"
@@ -61,7 +57,7 @@ check_daemon() {
 
 say "no capabilities, no new privileges, a filter, in each thread"
 mount_region
-pid=$(daemon)
+pid=$(daemon_pid)
 check_daemon "$pid" 3
 if [ "$(id -u)" -eq 0 ]; then
   [ "$(field CapBnd "/proc/$pid/status")" = 0000000000000000 ] || fail "CapBnd"
@@ -104,7 +100,7 @@ check_region
 say "busy: detached, and the daemon ends"
 mount_region
 : >"$mount/hold"
-pid=$(daemon)
+pid=$(daemon_pid)
 exec 9<"$mount/hold"
 kill -TERM "$pid"
 gone "$pid" || fail "the daemon does not end"
@@ -114,7 +110,7 @@ check_region
 
 say "killed: the helper ends, and leaves the mount"
 mount_region
-pid=$(daemon)
+pid=$(daemon_pid)
 helper=$(helper_of "$pid")
 kill -9 "$pid"
 gone "$helper" || fail "the helper does not end"
@@ -123,7 +119,7 @@ umount -l "$mount"
 
 say "no helper: the daemon serves, and ends"
 mount_region
-pid=$(daemon)
+pid=$(daemon_pid)
 kill -9 "$(helper_of "$pid")"
 echo served >"$mount/file"
 kill -TERM "$pid"
@@ -133,7 +129,7 @@ check_region
 
 say "a helper that is stopped: the daemon ends, and says how to unmount"
 mount_region
-pid=$(daemon)
+pid=$(daemon_pid)
 helper=$(helper_of "$pid")
 kill -STOP "$helper"
 kill -TERM "$pid"
@@ -148,7 +144,7 @@ check_region
 say "somebody unmounted it while it was busy, and mounted something else there"
 if [ "$(id -u)" -eq 0 ]; then
   mount_region
-  pid=$(daemon)
+  pid=$(daemon_pid)
   exec 9<"$mount/hold"
   umount -l "$mount"
   mount -t tmpfs none "$mount"

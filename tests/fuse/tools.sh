@@ -129,7 +129,7 @@ mount_region
 make_tree "$mount"
 
 say "extract: not while it is mounted"
-daemon=$(pgrep -f "keepalivefs $region $mount")
+daemon=$(daemon_pid)
 kill -STOP "$daemon" # what the tree was made with may still be on its way into the region
 looks 1 "$CTL" extract "$region" "$work/none"
 kill -CONT "$daemon"
@@ -295,7 +295,7 @@ say "image --restore: over another life of the same filesystem"
 cp --sparse=always "$region" "$work/other"
 mount_region
 for i in $(seq 40); do head -c 300000 /dev/urandom >"$mount/life$i"; done
-kill -9 "$(pgrep -f "keepalivefs $region $mount")"
+kill -9 "$(daemon_pid)"
 umount -l "$mount"
 looks 1 "$CTL" image --restore "$work/image" "$region"
 says "use -f"
@@ -304,7 +304,7 @@ check_region
 as_mounted "$work/copy"
 mount_region
 echo again >"$mount/again"
-kill -9 "$(pgrep -f "keepalivefs $region $mount")"
+kill -9 "$(daemon_pid)"
 umount -l "$mount"
 mount_region
 [ "$(cat "$mount/again")" = again ] || fail "the file is not there"
@@ -363,7 +363,7 @@ expect 0 "$CTL" image --restore -f "$work/image" "$work/target"
 say "image: of what is not clean"
 mount_region
 echo unclean >"$mount/unclean"
-kill -9 "$(pgrep -f "keepalivefs $region $mount")"
+kill -9 "$(daemon_pid)"
 umount -l "$mount"
 looks 0 "$CTL" image -f "$region" "$work/image"
 expect 0 "$CTL" status "$work/image"
@@ -499,7 +499,7 @@ expect 0 "$CTL" seal "$mount"
 exec 9>&-
 
 say "seal: the daemon dies, the state is clean"
-kill -9 "$(pgrep -f "keepalivefs $region $mount")"
+kill -9 "$(daemon_pid)"
 umount -l "$mount"
 looks 0 "$CTL" status --json "$region"
 says '"state": "sealed"'
@@ -526,7 +526,7 @@ holder=$!
 exec 7>"$work/go2" 8<"$work/told2"
 read -r line <&8
 expect 0 "$CTL" seal "$mount"
-kill -9 "$(pgrep -f "keepalivefs $region $mount")"
+kill -9 "$(daemon_pid)"
 exec 7>&- 8<&-
 wait "$holder" || true
 umount -l "$mount"
