@@ -64,6 +64,7 @@ struct ctl_command {
 	const char *operand; /* what the command needs, in words */
 	int operands_min;    /* 0: exactly one operand */
 	int operands_max;
+	bool operands_optional;
 	const char *help; /* its whole --help */
 	const char *short_options;
 	const struct option *long_options;
@@ -80,6 +81,7 @@ extern const struct ctl_command ctl_extract;
 extern const struct ctl_command ctl_image;
 extern const struct ctl_command ctl_seal;
 extern const struct ctl_command ctl_map;
+extern const struct ctl_command ctl_doctor;
 
 /* "clean", "mounted", "sealed": as the superblock says. */
 const char *ctl_state_name(enum ka_super_state state);

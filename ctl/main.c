@@ -8,8 +8,8 @@
 #include "program.h"
 
 static const struct ctl_command *const commands[] = {
-	&ctl_status, &ctl_map,	&ctl_lend,    &ctl_reclaim, &ctl_clean,
-	&ctl_scrub,  &ctl_seal, &ctl_extract, &ctl_image,   &ctl_dump,
+	&ctl_status, &ctl_map,	   &ctl_lend,  &ctl_reclaim, &ctl_clean,  &ctl_scrub,
+	&ctl_seal,   &ctl_extract, &ctl_image, &ctl_dump,    &ctl_doctor,
 };
 
 static const char help[] =
@@ -27,6 +27,7 @@ static const char help[] =
 	"  extract REGION [PATH] DEST  copy files out of a region, a damaged one too\n"
 	"  image REGION FILE           copy a filesystem to a sparse file, and back\n"
 	"  dump REGION                 the structures in a region, readable\n"
+	"  doctor [REGION]             whether this machine keeps a region, and can lend from it\n"
 	"\n"
 	"  -h, --help                  print this help; after a command: the help of that command\n"
 	"  -V, --version               print the version\n"
@@ -108,7 +109,8 @@ static bool take_option(struct ctl_args *args, int c)
 static int take_operands(const struct ctl_command *cmd, int argc, char **argv,
 			 struct ctl_args *args)
 {
-	int least = cmd->operands_min ?: 1, most = cmd->operands_max ?: 1;
+	int least = cmd->operands_optional ? 0 : cmd->operands_min ?: 1;
+	int most = cmd->operands_max ?: 1;
 
 	if (argc < least) {
 		ka_msg(args->sink, KA_MSG_ERROR, "%s needs a %s; try '%s %s --help'", cmd->name,

@@ -528,6 +528,41 @@ char *ka_dax_lock_path(struct ka_machine *m, const char *name)
 	return path;
 }
 
+static bool parse_device(const char *name, int *ret_region)
+{
+	KA_AUTO_FREE char *path = realpath(name, NULL);
+	int dev, end = 0;
+
+	return path && sscanf(path, "/dev/dax%d.%d%n", ret_region, &dev, &end) == 2 && !path[end];
+}
+
+int ka_dax_find(struct ka_machine *m, const char *name, int *ret_id)
+{
+	struct name n = parse_name(name);
+	bool looks_inside = n.form == FORM_UUID || n.form == FORM_LABEL;
+	KA_AUTO_CLOSE int lock_fd = looks_inside ? m->ops->lock(m) : -1;
+	const struct ka_dax_region *region;
+	struct ka_dax_region *regions;
+	size_t count;
+	int err;
+
+	if (n.form == FORM_PATH) {
+		if (access(name, F_OK))
+			return -errno;
+		return parse_device(name, ret_id) ? 0 : -ENOTBLK;
+	}
+	if (looks_inside && lock_fd < 0)
+		return lock_fd;
+	err = m->ops->regions(m, &regions, &count);
+	if (err)
+		return err;
+	region = resolve(m, name, regions, count);
+	if (region)
+		*ret_id = region->id;
+	ka_dax_regions_free(regions, count);
+	return region ? 0 : -ENODEV;
+}
+
 bool ka_dax_choose(struct ka_machine *m, const struct ka_region *rg, struct ka_carve_sizes *ret)
 {
 	const struct ka_region_info *info = ka_region_info(rg);

@@ -49,6 +49,12 @@ char *ka_dax_name(const struct ka_region *rg);
 char *ka_dax_lock_path(struct ka_machine *m, const char *name);
 
 /*
+ * The id of the region with this name, or that has the device with this path. 0 or a code: -ENODEV
+ * where there is none, -ENOTBLK where the path is no DAX device.
+ */
+int ka_dax_find(struct ka_machine *m, const char *name, int *ret_id);
+
+/*
  * The sizes of slices for a new filesystem in a region that is open; false: it is not one that
  * can be cut, so there is nothing to choose.
  */

@@ -590,6 +590,13 @@ refused "ctl without a command" none "no command" "$CTL"
 refused "ctl with an unknown command" none "'frobnicate'" "$CTL" frobnicate
 refused "ctl with an unknown option" none "'--frob'" "$CTL" --frob
 refused "status without a target" none "TARGET" "$CTL" status
+refused "doctor of what is not there" none "No such file" "$CTL" doctor none
+refused "doctor of no region" none "region999" "$CTL" doctor region999
+refused "doctor of two" none "one REGION" "$CTL" doctor made made
+check "doctor of a file" "$CTL" doctor made
+grep -q "'made' is no DAX device" out && ok "it says so" || not_ok "it says so"
+check "doctor --json" "$CTL" doctor --json made
+grep -q '"level": "info"' out && ok "it has levels" || not_ok "it has levels"
 refused "map without a target" none "TARGET" "$CTL" map
 refused "map of a directory" none "not of a keepalivefs" "$CTL" map "$tmp"
 refused "map of what is not there" none "No such file" "$CTL" map none
@@ -812,6 +819,9 @@ documented "keepalivectl clean" keepalivectl.8 "$CTL" clean
 documented "keepalivectl extract" keepalivectl.8 "$CTL" extract
 documented "keepalivectl image" keepalivectl.8 "$CTL" image
 documented "keepalivectl seal" keepalivectl.8 "$CTL" seal
+documented "keepalivectl lend" keepalivectl.8 "$CTL" lend
+documented "keepalivectl reclaim" keepalivectl.8 "$CTL" reclaim
+documented "keepalivectl doctor" keepalivectl.8 "$CTL" doctor
 have FSCK "fsck --help" && documented fsck.keepalivefs fsck.keepalivefs.8 "$FSCK"
 have KEEPALIVEFS "keepalivefs --help" && documented keepalivefs keepalivefs.8 "$KEEPALIVEFS"
 have MOUNT_HELPER "mount.keepalivefs --help" &&
