@@ -475,6 +475,9 @@ static int open_node(const char *path, bool write, const struct ka_msg_sink *sin
 		       "'%s' is in use as system memory; take it back with "
 		       "'daxctl reconfigure-device --mode=devdax -f'",
 		       path);
+	else if (err == -ENXIO)
+		ka_msg(sink, KA_MSG_ERROR,
+		       "'%s' has no driver, or is system memory; see 'keepalivectl doctor'", path);
 	else if (err == -EISDIR)
 		ka_msg(sink, KA_MSG_ERROR, "'%s' is a directory, not a region", path);
 	else

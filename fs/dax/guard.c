@@ -300,9 +300,11 @@ static void check_sizes(struct guard *g, const struct ka_dax_region *r)
 	uint64_t block = g->m->ops->block_bytes(g->m);
 	struct ka_finding f = {.level = KA_FINDING_INFO};
 	struct ka_carve_sizes sizes;
-	char a[16], b[16], c[16];
+	char a[16], b[16];
+	uint64_t lost;
 
 	ka_carve_choose(r->start, r->bytes, block, &sizes);
+	lost = r->start % block ? block - r->start % block : 0;
 	snprintf(f.what, sizeof(f.what), "region%d: %s at 0x%" PRIx64 ", slices of %s", r->id,
 		 ka_format_size(a, r->bytes), r->start, ka_format_size(b, sizes.slice_bytes));
 	if (sizes.first_slice_bytes >= r->bytes) {
@@ -313,11 +315,15 @@ static void check_sizes(struct guard *g, const struct ka_dax_region *r)
 		tell(g, &f, "nothing of it can be lent; a larger region could");
 		return;
 	}
-	snprintf(f.why, sizeof(f.why),
-		 "%s at its end are in no whole memory block of %s: files can use them, the system "
-		 "cannot; a region cut at offsets would lose up to %s more",
-		 ka_format_size(a, sizes.unlendable_bytes), ka_format_size(b, block),
-		 ka_format_size(c, r->start % block ? block - r->start % block : 0));
+	if (sizes.unlendable_bytes)
+		snprintf(f.why, sizeof(f.why),
+			 "%s at its end are in no whole memory block of %s: files can use them, "
+			 "the system cannot",
+			 ka_format_size(a, sizes.unlendable_bytes), ka_format_size(b, block));
+	else
+		snprintf(f.why, sizeof(f.why), "nothing is lost to alignment%s%s",
+			 lost ? "; slices at even offsets would lose " : "",
+			 lost ? ka_format_size(a, lost) : "");
 	tell(g, &f, "%s", "");
 }
 

@@ -29,8 +29,11 @@ boot1() {
 		grep -q "doctor" /run/said
 		as_it_is refused keepalivefs "$region" /mnt 2>/run/said
 		grep -q "doctor" /run/said
-		as_it_is refused fsck.keepalivefs "$region"
+		as_it_is refused fsck.keepalivefs -p "$region"
 	done
-	as_it_is refused mkfs.keepalivefs -f /dev/dax0.0
-	as_it_is refused keepalivefs /dev/dax0.0 /mnt
+	# shellcheck disable=SC2086 # words
+	for program in 'mkfs.keepalivefs -f /dev/dax0.0' 'keepalivefs /dev/dax0.0 /mnt'; do
+		as_it_is refused $program 2>/run/said
+		grep -q "system memory" /run/said
+	done
 }
