@@ -55,6 +55,7 @@ struct ka_fs {
 	pthread_mutex_t clean_lock;			/* one cleaner at a time */
 	_Atomic uint64_t cleaned_segments, moved_bytes; /* since the mount */
 	_Atomic uint64_t moved_ns;			/* that this took */
+	_Atomic uint64_t reclaims;			/* slices taken back since the mount */
 	bool reclaim_failed; /* and that was told; guarded by clean_lock */
 	_Atomic int failed;  /* code that every operation answers; 0: none */
 	bool rdonly;

@@ -324,15 +324,16 @@ static int reclaim_locked(struct ka_fs *fs)
 	if (err)
 		return err;
 	ka_segs_set_limit(&fs->segs, owned / fs->segs.bytes);
+	atomic_fetch_add(&fs->reclaims, 1);
 	return 0;
 }
 
-int ka_reclaim_for(struct ka_fs *fs, uint64_t freed)
+int ka_reclaim_for(struct ka_fs *fs, uint64_t reclaims)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&fs->clean_lock);
-	if (atomic_load(&fs->segs.freed) == freed)
+	if (atomic_load(&fs->reclaims) == reclaims)
 		err = reclaim_locked(fs);
 	pthread_mutex_unlock(&fs->clean_lock);
 	return err;

@@ -32,16 +32,24 @@ int ka_op_once(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *
 	return err;
 }
 
-/* Makes room by other means than a checkpoint, if there are. freed: segs.freed before. */
-static int make_room(struct ka_fs *fs, uint64_t freed, bool *ret_cleaned)
+/*
+ * Makes room by other means than a checkpoint, if there are. freed, reclaims: those of fs when
+ * there was none. cheap: steps of cheap cleaning since memory came back; what was moved may be
+ * worth moving again for ever, so a few that did not help are enough.
+ */
+static int make_room(struct ka_fs *fs, uint64_t freed, uint64_t reclaims, unsigned *cheap,
+		     bool *ret_cleaned)
 {
 	struct ka_clean_stats stats = {0};
 	int err = -ENOSPC;
 
 	if (ka_growth_bytes(fs)) {
-		err = ka_clean_step(fs, KA_CLEAN_CHEAP, &stats);
-		if (err == -ENOSPC)
-			err = ka_reclaim_for(fs, freed);
+		if ((*cheap)++ < TRIES)
+			err = ka_clean_step(fs, KA_CLEAN_CHEAP, &stats);
+		if (err == -ENOSPC) {
+			err = ka_reclaim_for(fs, reclaims);
+			*cheap = 0;
+		}
 	}
 	if (err)
 		err = ka_clean_step(fs, KA_CLEAN_GREEDY, &stats);
@@ -60,13 +68,14 @@ static int make_room(struct ka_fs *fs, uint64_t freed, bool *ret_cleaned)
  */
 int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *arg), void *arg)
 {
-	unsigned stores = 0, fruitless = 0;
-	uint64_t tries = 0, freed;
+	unsigned stores = 0, fruitless = 0, cheap = 0;
+	uint64_t tries = 0, freed, reclaims;
 	bool checkpoint = false, cleaned;
 	int err, room;
 
 	for (;;) {
 		freed = atomic_load(&fs->segs.freed);
+		reclaims = atomic_load(&fs->reclaims);
 		err = ka_op_once(fs, modify, fn, arg);
 		if (err == -KA_ERR_STORE) {
 			if (++stores == TRIES)
@@ -80,7 +89,8 @@ int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *a
 			return -ENOSPC;
 		checkpoint = err == -KA_ERR_NEED_CKPT && !checkpoint;
 		cleaned = false;
-		room = checkpoint ? ka_fs_checkpoint(fs) : make_room(fs, freed, &cleaned);
+		room = checkpoint ? ka_fs_checkpoint(fs)
+				  : make_room(fs, freed, reclaims, &cheap, &cleaned);
 		if (room)
 			return err == -ENOSPC ? -ENOSPC : room;
 		fruitless = cleaned ? 0 : fruitless + 1;

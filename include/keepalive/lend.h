@@ -47,10 +47,10 @@ int ka_lend_slice(struct ka_fs *fs, struct ka_lend_stats *stats);
 int ka_reclaim_slice(struct ka_fs *fs, struct ka_lend_stats *stats);
 
 /*
- * The same for an operation that found no space when segs.freed was freed: nothing is done
+ * The same for an operation that found no space when fs->reclaims was reclaims: nothing is done
  * where that has risen, as others were faster then.
  */
-int ka_reclaim_for(struct ka_fs *fs, uint64_t freed);
+int ka_reclaim_for(struct ka_fs *fs, uint64_t reclaims);
 
 /* Bytes of the region that are lent. */
 uint64_t ka_lent_bytes(struct ka_fs *fs);

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "fs.h"
@@ -164,6 +165,40 @@ static void test_grows(void **state)
 	memfs_release(&m);
 }
 
+struct busy {
+	struct memfs *m;
+	_Atomic bool stop;
+};
+
+static void *stay_busy(void *arg)
+{
+	struct busy *b = arg;
+
+	while (!atomic_load(&b->stop))
+		atomic_fetch_add(&b->m->fs->segs.freed, 1);
+	return NULL;
+}
+
+/* A cleaner that frees segments all the time, and no more than it takes, is no reason not to grow. */
+static void test_grows_beside(void **state)
+{
+	struct ka_lend_stats stats = {0};
+	struct busy b = {0};
+	pthread_t thread;
+	struct memfs m;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	lend_all(&m, &stats);
+	b.m = &m;
+	assert_int_equal(pthread_create(&thread, NULL, stay_busy, &b), 0);
+	fill(&m, "ten", 10 * MIB, 1);
+	atomic_store(&b.stop, true);
+	pthread_join(thread, NULL);
+	assert_true(holds(&m, "ten", 10 * MIB, 1));
+	memfs_release(&m);
+}
+
 /* Somebody has a file open that has to move, and writes to it afterwards. */
 static void test_open_file(void **state)
 {
@@ -298,11 +333,11 @@ static void test_odd_slices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lends),	  cmocka_unit_test(test_crash),
-		cmocka_unit_test(test_reclaims),  cmocka_unit_test(test_grows),
-		cmocka_unit_test(test_open_file), cmocka_unit_test(test_stuck),
-		cmocka_unit_test(test_format),	  cmocka_unit_test(test_odd_slices),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_lends),	     cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_reclaims),     cmocka_unit_test(test_grows),
+		cmocka_unit_test(test_grows_beside), cmocka_unit_test(test_open_file),
+		cmocka_unit_test(test_stuck),	     cmocka_unit_test(test_format),
+		cmocka_unit_test(test_odd_slices),   cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
