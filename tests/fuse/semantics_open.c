@@ -332,9 +332,9 @@ static void extras(void)
 	     (stx.stx_mask & STATX_BASIC_STATS) == STATX_BASIC_STATS ? "all" : "some");
 	line("statx-btime", "%s", stx.stx_mask & STATX_BTIME ? "yes" : "no");
 	RESULT("getflags", ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? -1 : 0);
-	flags = FS_APPEND_FL;
+	flags |= FS_APPEND_FL;
 	RESULT("setflags", ioctl(fd, FS_IOC_SETFLAGS, &flags));
-	flags = 0;
+	flags &= ~FS_APPEND_FL;
 	ioctl(fd, FS_IOC_SETFLAGS, &flags);
 	RESULT("fiemap", ioctl(fd, FS_IOC_FIEMAP, &map));
 	RESULT("ficlone", ioctl(other, FICLONE, fd));
