@@ -3,12 +3,15 @@
  * ram.c - lends slices of a DAX region, through the helper; see ram.h.
  *
  * Why one stays where it is goes to the log, with the memory block; whoever asked for it hears of the
- * slice and the kind of error.
+ * slice and the kind of error. A write that waits asks again and again: the same is told once,
+ * until a slice comes or goes.
  */
 #include "ram.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "keepalive/dax.h"
@@ -16,10 +19,17 @@
 #include "log.h"
 #include "server.h"
 
-static void tell(const char *what, uint64_t off, int err, const struct helper_answer *a)
+static void tell(struct server *sv, const char *what, uint64_t off, int err,
+		 const struct helper_answer *a)
 {
-	log_msg(KA_MSG_WARNING, "cannot %s memory at 0x%" PRIx64 " of the region: %s", what, off,
-		a->reason[0] ? a->reason : ka_strerror(err));
+	char line[sizeof(sv->ram_told)];
+
+	snprintf(line, sizeof(line), "cannot %s memory at 0x%" PRIx64 " of the region: %s", what,
+		 off, a->reason[0] ? a->reason : ka_strerror(err));
+	if (!strcmp(line, sv->ram_told))
+		return;
+	memcpy(sv->ram_told, line, sizeof(line));
+	log_msg(KA_MSG_WARNING, "%s", line);
 }
 
 static int ram_release(void *ctx, uint64_t off, uint64_t bytes)
@@ -29,7 +39,9 @@ static int ram_release(void *ctx, uint64_t off, uint64_t bytes)
 	int err = helper_ask_range(&sv->helper, HELPER_LEND, off, bytes, &a, NULL);
 
 	if (err)
-		tell("lend", off, err, &a);
+		tell(sv, "lend", off, err, &a);
+	else
+		sv->ram_told[0] = '\0';
 	return err;
 }
 
@@ -40,10 +52,12 @@ static int ram_restore(void *ctx, uint64_t off, uint64_t bytes)
 	int fd, err;
 
 	err = helper_ask_range(&sv->helper, HELPER_RECLAIM, off, bytes, &a, &fd);
-	if (err)
-		tell("take back", off, err, &a);
-	else if (fd < 0)
+	if (!err && fd < 0)
 		err = -EPROTO;
+	if (err)
+		tell(sv, "take back", off, err, &a);
+	else
+		sv->ram_told[0] = '\0';
 	return err ?: fd;
 }
 

@@ -12,7 +12,7 @@ boot1() {
 	ln -s /proc/self/fd /dev/fd
 	export KEEPALIVEFS=keepalivefs MKFS=mkfs.keepalivefs FSCK=fsck.keepalivefs \
 		CTL=keepalivectl COHERENCE=coherence FUSE_OPS=fuse_ops SEMANTICS=semantics \
-		MOUNT_HELPER=mount.keepalivefs KA_ROUNDS=20 KA_REGION=/dev/dax0.0
+		MOUNT_HELPER=mount.keepalivefs KA_ROUNDS=8 KA_REGION=/dev/dax0.0
 	sh /tests/fuse/operations.sh
 	sh /tests/fuse/semantics.sh
 }
