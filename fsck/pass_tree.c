@@ -146,16 +146,9 @@ static struct ka_inode *lost_found(struct tree_pass *p)
 /* Takes the name away that a directory in a loop still has. */
 static void cut_loose(struct fsck *f, struct ka_inode *inode)
 {
-	struct ka_dir *parent = inode->dir->parent->dir;
-	size_t i;
-
 	fsck_forget_paths(f);
-	for (i = 0; i < parent->slots; i++) {
-		if (parent->slot[i].entry && parent->slot[i].entry->inode == inode) {
-			ka_index_remove_name(&f->fs->index, parent->slot[i].entry);
-			break;
-		}
-	}
+	if (inode->dir->entry)
+		ka_index_remove_name(&f->fs->index, inode->dir->entry);
 	inode->dir->parent->nlink--;
 	inode->dir->parent = NULL;
 }

@@ -311,8 +311,8 @@ static int apply_exchange(const struct ka_rec_rename_disk *r, const struct renam
 
 	if (would_loop(one, p->to_dir) || would_loop(two, p->from_dir))
 		return -KA_ERR_REPLAY_NAME;
-	p->from->inode = two;
-	p->to->inode = one;
+	ka_dir_set(p->from, two);
+	ka_dir_set(p->to, one);
 	set_parent(one, p->from_dir, p->to_dir);
 	set_parent(two, p->to_dir, p->from_dir);
 	one->ctime = two->ctime = time_of(&r->h);
@@ -330,7 +330,7 @@ static int apply_move(struct ka_fs *fs, const struct ka_rec_rename_disk *r, cons
 		     (S_ISDIR(gone->mode) && gone->dir->count)))
 		return -KA_ERR_REPLAY_NAME;
 	if (gone) { /* the name stays, with its cookie */
-		p->to->inode = inode;
+		ka_dir_set(p->to, inode);
 		drop_link(p->to_dir, gone, &r->h);
 	} else {
 		err = ka_index_add_name(&fs->index, p->to_dir, p->to_name, p->to_bytes,

@@ -122,18 +122,11 @@ static void look_at_name(struct ka_hnode *node, void *ctx)
 static const struct ka_dirent *name_of(struct ka_index *ix, const struct ka_inode *inode)
 {
 	struct name_search s = {.inode = inode};
-	const struct ka_dir *parent;
-	size_t i;
 
-	if (!S_ISDIR(inode->mode)) {
-		ka_htab_visit(&ix->names, look_at_name, &s);
-		return s.found;
-	}
-	parent = inode->dir->parent ? inode->dir->parent->dir : NULL;
-	for (i = 0; parent && i < parent->slots; i++)
-		if (parent->slot[i].entry && parent->slot[i].entry->inode == inode)
-			return parent->slot[i].entry;
-	return NULL;
+	if (S_ISDIR(inode->mode))
+		return inode->dir->entry;
+	ka_htab_visit(&ix->names, look_at_name, &s);
+	return s.found;
 }
 
 /*

@@ -87,6 +87,22 @@ static void renumber(struct ka_dir *dir)
 	dir->next_cookie = KA_COOKIE_FIRST + dir->slots;
 }
 
+/* The directory that the entry names, if it is one, has it no longer. */
+static void let_go(struct ka_dirent *de)
+{
+	if (S_ISDIR(de->inode->mode) && de->inode->dir->entry == de)
+		de->inode->dir->entry = NULL;
+}
+
+void ka_dir_set(struct ka_dirent *de, struct ka_inode *inode)
+{
+	if (de->inode)
+		let_go(de);
+	de->inode = inode;
+	if (S_ISDIR(inode->mode))
+		inode->dir->entry = de;
+}
+
 int ka_dir_add(struct ka_htab *names, struct ka_inode *dir, const char *name, size_t name_bytes,
 	       uint64_t cookie, struct ka_inode *inode)
 {
@@ -101,13 +117,14 @@ int ka_dir_add(struct ka_htab *names, struct ka_inode *dir, const char *name, si
 	}
 	de->node.hash = ka_hash_name(dir->ino, name, name_bytes);
 	de->dir = dir;
-	de->inode = inode;
+	de->inode = NULL;
 	de->cookie = cookie;
 	de->name_bytes = (uint8_t)name_bytes;
 	memcpy(de->name, name, name_bytes);
 	de->name[name_bytes] = 0;
 	if (ka_htab_insert(names, &de->node))
 		goto undo_alloc;
+	ka_dir_set(de, inode);
 	d->slot[d->slots++] = (struct ka_dir_slot){.cookie = cookie, .entry = de};
 	d->count++;
 	d->next_cookie = cookie + 1;
@@ -128,6 +145,7 @@ void ka_dir_remove(struct ka_htab *names, struct ka_dirent *de)
 	if (d->slots > FIRST_SLOTS && d->count < d->slots / 2)
 		close_gaps(d);
 	ka_htab_remove(names, &de->node);
+	let_go(de);
 	free(de);
 }
 

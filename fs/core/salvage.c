@@ -73,24 +73,66 @@ bool ka_salvage_may_exist(const struct ka_salvage *sv, ka_ino_t ino, uint64_t se
 	return true;
 }
 
+static uint64_t hash_kept(ka_ino_t dir, ka_ino_t ino, const char *name, size_t bytes)
+{
+	return ka_hash_name(ka_hash_u64(dir) + ino, name, bytes);
+}
+
+static struct ka_salvage_name *find_kept(const struct ka_salvage *sv, ka_ino_t dir, ka_ino_t ino,
+					 const char *name, size_t bytes)
+{
+	struct ka_hnode *node = ka_htab_first(&sv->names, hash_kept(dir, ino, name, bytes));
+	struct ka_salvage_name *n;
+
+	for (; node; node = ka_htab_next(node)) {
+		n = ka_container_of(node, struct ka_salvage_name, node);
+		if (n->dir == dir && n->ino == ino && n->bytes == bytes &&
+		    !memcmp(n->name, name, bytes))
+			return n;
+	}
+	return NULL;
+}
+
+static void free_kept(struct ka_salvage *sv, struct ka_salvage_name *n)
+{
+	ka_htab_remove(&sv->names, &n->node);
+	*n->link = n->next;
+	if (n->next)
+		n->next->link = n->link;
+	free(n);
+}
+
 int ka_salvage_keep_name(struct ka_salvage *sv, ka_ino_t dir, ka_ino_t ino, const char *name,
 			 size_t bytes, uint64_t seq)
 {
 	struct ka_salvage_object *o = ka_salvage_object(sv, ino);
-	struct ka_salvage_name *n = malloc(sizeof(*n) + bytes + 1);
+	struct ka_salvage_name *n = find_kept(sv, dir, ino, name, bytes);
 
-	if (!o || !n) {
-		free(n);
-		return -ENOMEM;
+	if (n) {
+		n->seq = ka_min(n->seq, seq);
+		return 0;
 	}
+	n = malloc(sizeof(*n) + bytes + 1);
+	if (!o || !n)
+		goto undo_alloc;
+	n->node.hash = hash_kept(dir, ino, name, bytes);
 	n->dir = dir;
+	n->ino = ino;
 	n->seq = seq;
 	n->bytes = bytes;
 	memcpy(n->name, name, bytes);
 	n->name[bytes] = 0;
+	if (ka_htab_insert(&sv->names, &n->node))
+		goto undo_alloc;
+	n->link = &o->names;
 	n->next = o->names;
+	if (n->next)
+		n->next->link = &n->next;
 	o->names = n;
 	return 0;
+undo_alloc:
+	free(n);
+	return -ENOMEM;
 }
 
 int ka_salvage_doubt(struct ka_salvage *sv, ka_ino_t ino, uint64_t off, uint64_t len)
@@ -217,17 +259,6 @@ struct binding {
 	bool counts; /* a link more, or less */
 };
 
-static struct ka_dirent *entry_of(const struct ka_inode *inode)
-{
-	const struct ka_dir *parent = inode->dir->parent->dir;
-	size_t i;
-
-	for (i = 0; i < parent->slots; i++)
-		if (parent->slot[i].entry && parent->slot[i].entry->inode == inode)
-			return parent->slot[i].entry;
-	return NULL;
-}
-
 static void remove_entry(struct ka_salvage *sv, struct ka_dirent *de)
 {
 	if (S_ISDIR(de->inode->mode))
@@ -235,18 +266,21 @@ static void remove_entry(struct ka_salvage *sv, struct ka_dirent *de)
 	ka_index_remove_name(&sv->fs->index, de);
 }
 
+/* Of an empty directory there is no need to go all the way up to know it. */
+static bool is_below(const struct ka_inode *dir, const struct ka_inode *top)
+{
+	return dir == top || (top->dir->count && ka_dir_is_below(dir, top));
+}
+
 /* A directory has one name at most: the older one is stale. */
 static bool make_way(struct ka_salvage *sv, struct ka_inode *dir, struct ka_inode *inode)
 {
-	struct ka_dirent *de;
-
 	if (!S_ISDIR(inode->mode))
 		return true;
-	if (inode->ino == KA_ROOT_INO || ka_dir_is_below(dir, inode))
+	if (inode->ino == KA_ROOT_INO || is_below(dir, inode))
 		return false;
-	de = inode->dir->parent ? entry_of(inode) : NULL;
-	if (de)
-		remove_entry(sv, de);
+	if (inode->dir->entry)
+		remove_entry(sv, inode->dir->entry);
 	return true;
 }
 
@@ -303,16 +337,10 @@ static int bind(struct ka_salvage *sv, const struct binding *b)
 static void drop_kept(struct ka_salvage *sv, const struct binding *b)
 {
 	struct ka_salvage_object *o = ka_salvage_object(sv, b->ino);
-	struct ka_salvage_name **link = o ? &o->names : NULL, *n;
+	struct ka_salvage_name *n = find_kept(sv, b->dir, b->ino, b->name, b->bytes);
 
-	for (; link && (n = *link); link = &n->next) {
-		if (n->dir != b->dir || n->bytes != b->bytes ||
-		    memcmp(n->name, b->name, n->bytes) || b->seq <= n->seq)
-			continue;
-		*link = n->next;
-		free(n);
-		break;
-	}
+	if (n && b->seq > n->seq)
+		free_kept(sv, n);
 	if (o && b->counts && !o->names && !o->wanted)
 		o->removed = true;
 }
@@ -656,15 +684,14 @@ static void finish_names(struct ka_hnode *node, void *ctx)
 	struct ka_index *ix = &v->sv->fs->index;
 
 	inode = ka_index_find(ix, o->ino);
-	for (; o->names && !v->err; free(n)) {
+	for (; o->names && !v->err; free_kept(v->sv, n)) {
 		n = o->names;
-		o->names = n->next;
 		dir = ka_index_find(ix, n->dir);
 		if (!inode && !n->seq)
 			v->err = lose_name(v->sv, n, o->ino);
 		if (!inode || !dir || !S_ISDIR(dir->mode) || !dir->nlink ||
 		    ka_dir_find(&ix->names, dir, n->name, n->bytes) ||
-		    (S_ISDIR(inode->mode) && (inode->dir->parent || ka_dir_is_below(dir, inode))))
+		    (S_ISDIR(inode->mode) && (inode->dir->parent || is_below(dir, inode))))
 			continue;
 		v->err =
 			ka_index_add_name(ix, dir, n->name, n->bytes, dir->dir->next_cookie, inode);
@@ -780,12 +807,9 @@ static void free_object(struct ka_hnode *node, void *ctx)
 {
 	struct ka_salvage_object *o = ka_container_of(node, struct ka_salvage_object, node);
 	struct ka_salvage *sv = ctx;
-	struct ka_salvage_name *n;
 
-	while ((n = o->names)) {
-		o->names = n->next;
-		free(n);
-	}
+	while (o->names)
+		free_kept(sv, o->names);
 	if (o->partial)
 		ka_index_empty(&sv->fs->index, o->partial);
 	if (o->past)
@@ -812,6 +836,7 @@ int ka_salvage(struct ka_fs *fs, struct ka_salvage_stats *ret)
 		err = finish(&sv);
 	ka_htab_visit(&sv.objects, free_object, &sv);
 	ka_htab_release(&sv.objects);
+	ka_htab_release(&sv.names);
 	ka_segs_covered(&fs->segs, 0); /* what nothing came of is free */
 	free(sv.prev_gen);
 	free(sv.record);

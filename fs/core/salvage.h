@@ -28,8 +28,10 @@
 
 /* A name that leads to an inode which is not there yet. */
 struct ka_salvage_name {
-	struct ka_salvage_name *next;
+	struct ka_hnode node;		      /* by inode, directory and name */
+	struct ka_salvage_name *next, **link; /* of the inode, the newest first; what points here */
 	ka_ino_t dir;
+	ka_ino_t ino;
 	uint64_t seq; /* of the record that gave it; 0: a checkpoint did */
 	size_t bytes;
 	char name[];
@@ -86,7 +88,8 @@ struct ka_salvage {
 	struct ka_fs *fs;
 	struct ka_salvage_stats *stats;
 	struct ka_htab objects;
-	uint64_t *prev_gen; /* of the segment before, as the header of each says; 0: none */
+	struct ka_htab names; /* that are kept */
+	uint64_t *prev_gen;   /* of the segment before, as the header of each says; 0: none */
 	struct ka_salvage_record *record;
 	size_t records;
 	size_t record_capacity;

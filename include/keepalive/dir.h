@@ -43,6 +43,7 @@ struct ka_dir_slot {
 
 struct ka_dir {
 	struct ka_inode *parent; /* itself for the root; NULL: has no name */
+	struct ka_dirent *entry; /* that names it; NULL: none. Changes with the names in parent */
 	struct ka_dir_slot *slot;
 	size_t slots;
 	size_t first; /* there are only gaps below */
@@ -61,6 +62,9 @@ struct ka_dirent *ka_dir_find(const struct ka_htab *names, const struct ka_inode
  */
 int ka_dir_add(struct ka_htab *names, struct ka_inode *dir, const char *name, size_t name_bytes,
 	       uint64_t cookie, struct ka_inode *inode);
+
+/* The entry is a name of another inode from now on. */
+void ka_dir_set(struct ka_dirent *de, struct ka_inode *inode);
 
 /* Removes and frees the entry. */
 void ka_dir_remove(struct ka_htab *names, struct ka_dirent *de);

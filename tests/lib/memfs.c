@@ -480,6 +480,7 @@ static void check_name(struct ka_hnode *node, void *ctx)
 	assert_ptr_equal(ka_index_find(&c->fs->index, de->dir->ino), de->dir);
 	if (S_ISDIR(de->inode->mode)) {
 		assert_ptr_equal(de->inode->dir->parent, de->dir);
+		assert_ptr_equal(de->inode->dir->entry, de);
 		de->dir->names++;
 	} else {
 		de->inode->names++;

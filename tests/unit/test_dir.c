@@ -230,6 +230,42 @@ static void test_names(void **state)
 	ka_index_release(&w.ix);
 }
 
+/* A directory knows its entry, through renames and exchanges. */
+static void test_entry(void **state)
+{
+	struct ka_inode *d[2], *file;
+	struct ka_dirent *de[2];
+	struct world w;
+	int i;
+
+	(void)state;
+	world_init(&w);
+	file = ka_index_new(&w.ix, 9, S_IFREG | 0644);
+	assert_non_null(file);
+	for (i = 0; i < 2; i++) {
+		d[i] = ka_index_new(&w.ix, 10 + (ka_ino_t)i, S_IFDIR | 0755);
+		assert_non_null(d[i]);
+		assert_null(d[i]->dir->entry);
+		assert_int_equal(ka_index_add_name(&w.ix, w.dir, i ? "b" : "a", 1,
+						   w.dir->dir->next_cookie, d[i]),
+				 0);
+		de[i] = ka_dir_find(&w.ix.names, w.dir, i ? "b" : "a", 1);
+		assert_ptr_equal(d[i]->dir->entry, de[i]);
+	}
+	ka_dir_set(de[0], d[1]);
+	assert_null(d[0]->dir->entry);
+	ka_dir_set(de[1], d[0]);
+	assert_ptr_equal(d[1]->dir->entry, de[0]);
+	assert_ptr_equal(d[0]->dir->entry, de[1]);
+	ka_dir_set(de[0], file);
+	assert_null(d[1]->dir->entry);
+	ka_index_remove_name(&w.ix, de[0]);
+	assert_ptr_equal(d[0]->dir->entry, de[1]);
+	ka_index_remove_name(&w.ix, de[1]);
+	assert_null(d[0]->dir->entry);
+	ka_index_release(&w.ix);
+}
+
 static void test_below_what(void **state)
 {
 	struct ka_inode *d[5];
@@ -281,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_position),   cmocka_unit_test(test_cookies_rise),
 		cmocka_unit_test(test_queue),	   cmocka_unit_test(test_names),
 		cmocka_unit_test(test_below_what), cmocka_unit_test(test_cookies_used_up),
+		cmocka_unit_test(test_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
