@@ -80,6 +80,7 @@ void ka_lend_plan(struct ka_fs *fs, uint64_t keep_bytes, struct ka_lend_plan *re
 	uint64_t moved = atomic_load(&fs->moved_bytes), need;
 
 	pthread_rwlock_rdlock(&fs->op_lock);
+	(void)ka_ckpt_room(fs, 0, KA_SPACE_CKPT);
 	need = bytes_needed(fs);
 	need = keep_bytes > usable_bytes(fs) - ka_min(need, usable_bytes(fs))
 		       ? fs->super.capacity_bytes
@@ -201,6 +202,7 @@ static int publish(struct ka_fs *fs, uint64_t owned)
 
 	if (!is_empty(fs, owned / fs->segs.bytes))
 		return -EAGAIN;
+	(void)ka_ckpt_room(fs, 0, KA_SPACE_CKPT); /* counts what fallocate has promised just now */
 	err = ka_fs_is_rdonly(fs) ? -EROFS : atomic_load(&fs->failed);
 	if (!err && !has_reserve(fs))
 		err = -ENOSPC;

@@ -330,6 +330,29 @@ static void test_odd_slices(void **state)
 	memfs_release(&m);
 }
 
+/* What fallocate has promised is kept, however soon lending follows. */
+static void test_promised(void **state)
+{
+	struct ka_lend_stats stats = {0};
+	struct ka_lend_plan plan;
+	struct memfs m;
+	ka_ino_t ino;
+
+	(void)state;
+	memfs_make(&m, BYTES);
+	ino = memfs_file(m.fs, KA_ROOT_INO, "promised");
+	assert_ok(memfs_fallocate(m.fs, ino, 0, 0, 40 * MIB));
+	ka_lend_plan(m.fs, 0, &plan);
+	assert_in_range(plan.owned_bytes, 40 * MIB, 55 * MIB);
+	memfs_remount(&m);
+	assert_ok(memfs_fallocate(m.fs, ino, 0, 40 * MIB, MIB));
+	assert_err(lend_all(&m, &stats), -ENOSPC);
+	assert_in_range(owned(&m), 41 * MIB, 55 * MIB);
+	memfs_write_pattern(m.fs, ino, 0, 41 * MIB, 3);
+	assert_int_equal(owned(&m), stats.owned_bytes);
+	memfs_release(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_grows_beside), cmocka_unit_test(test_open_file),
 		cmocka_unit_test(test_stuck),	     cmocka_unit_test(test_format),
 		cmocka_unit_test(test_odd_slices),   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_promised),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
