@@ -41,20 +41,13 @@ uint64_t ka_lent_bytes(struct ka_fs *fs)
 	return lent;
 }
 
-uint64_t ka_growth_bytes(struct ka_fs *fs)
-{
-	return fs->opts.reclaim_manual || ka_fs_is_rdonly(fs) || !ka_region_can_release(fs->rg)
-		       ? 0
-		       : ka_lent_bytes(fs);
-}
-
 /* ---- plan ----------------------------------------------------------------------- */
 
 /* Segments that are no use for files: the first, what is kept back, one for each position. */
 static uint64_t overhead_segments(struct ka_fs *fs)
 {
 	return 1 + fs->log.writers + 1 + atomic_load(&fs->segs.ckpt_cost) +
-	       ka_segs_kept_back(&fs->segs, KA_SPACE_NORMAL);
+	       ka_segs_kept_back(&fs->segs, KA_SPACE_NORMAL) + ka_growth_reserve(fs);
 }
 
 static uint64_t bytes_needed(struct ka_fs *fs)
@@ -180,8 +173,8 @@ static bool is_empty(struct ka_fs *fs, uint64_t limit)
 static bool has_reserve(struct ka_fs *fs)
 {
 	uint64_t i, free = atomic_load(&fs->segs.free);
-	uint64_t need =
-		ka_segs_kept_back(&fs->segs, KA_SPACE_NORMAL) + atomic_load(&fs->segs.ckpt_cost);
+	uint64_t need = ka_segs_kept_back(&fs->segs, KA_SPACE_NORMAL) +
+			atomic_load(&fs->segs.ckpt_cost) + ka_growth_reserve(fs);
 
 	for (i = 1; i < fs->segs.limit; i++) {
 		const struct ka_seg *seg = &fs->segs.seg[i];
@@ -193,8 +186,8 @@ static bool has_reserve(struct ka_fs *fs)
 }
 
 /*
- * With what is left there has to be room for deletes and checkpoints as ever. The caller has
- * op_lock for writing. -EAGAIN: somebody was faster.
+ * With what is left there has to be room for deletes and checkpoints as ever, and to grow. The
+ * caller has op_lock for writing. -EAGAIN: somebody was faster.
  */
 static int publish(struct ka_fs *fs, uint64_t owned)
 {

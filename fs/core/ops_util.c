@@ -89,6 +89,8 @@ int ka_op_run(struct ka_fs *fs, bool modify, int (*fn)(struct ka_fs *fs, void *a
 			return -ENOSPC;
 		checkpoint = err == -KA_ERR_NEED_CKPT && !checkpoint;
 		cleaned = false;
+		if (fs->opts.waits)
+			fs->opts.waits(fs->opts.ctx);
 		room = checkpoint ? ka_fs_checkpoint(fs)
 				  : make_room(fs, freed, reclaims, &cheap, &cleaned);
 		if (room)

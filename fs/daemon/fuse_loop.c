@@ -73,11 +73,15 @@ static pid_t client_of(const struct fuse_buf *buf)
 	return (pid_t)((const struct fuse_in_header *)buf->mem)->pid;
 }
 
+/* Whether this thread takes requests. */
+static _Thread_local bool leads;
+
 static void *run_follower(void *arg);
 
 /* The caller is the leader. */
 static void step_down(struct loop *l)
 {
+	leads = false;
 	pthread_mutex_lock(&l->lock);
 	l->has_leader = false;
 	if (l->parked)
@@ -109,6 +113,7 @@ static bool become_leader(struct loop *l)
 		l->leader = pthread_self();
 	}
 	pthread_mutex_unlock(&l->lock);
+	leads = ok;
 	return ok;
 }
 
@@ -188,18 +193,18 @@ static int receive(struct loop *l, struct fuse_buf *buf)
 /* Serves as the leader. False: the loop has ended. */
 static bool lead(struct loop *l, struct fuse_buf *buf)
 {
-	bool is_last = false;
+	bool alone;
 	int res;
 
-	while (!is_last) {
+	while (leads) {
 		res = receive(l, buf);
 		if (res <= 0) {
 			leave(l, res);
 			return false;
 		}
-		is_last = is_long(buf) && has_company(l, buf);
-		l->awake_ns = !is_last && is_long_write(buf) ? AWAKE_LONG_NS : AWAKE_NS;
-		if (is_last)
+		alone = !is_long(buf) || !has_company(l, buf);
+		l->awake_ns = alone && is_long_write(buf) ? AWAKE_LONG_NS : AWAKE_NS;
+		if (!alone)
 			step_down(l);
 		fuse_session_process_buf(l->se, buf);
 	}
@@ -228,6 +233,12 @@ int loop_run(struct loop *l)
 	for (i = 0; i < l->threads; i++)
 		pthread_join(l->thread[i], NULL);
 	return l->err;
+}
+
+void loop_give_way(struct loop *l)
+{
+	if (leads)
+		step_down(l);
 }
 
 /*

@@ -47,6 +47,12 @@ void loop_init(struct loop *l);
 /* Serves until the mount is gone or loop_end is called. 0 or -errno. */
 int loop_run(struct loop *l);
 
+/*
+ * What the calling thread serves will wait for long: if it is the leader, another is from now on.
+ * Does nothing in any other thread.
+ */
+void loop_give_way(struct loop *l);
+
 /* Makes the loop end and waits until it takes no more requests. */
 void loop_end(struct loop *l);
 

@@ -252,6 +252,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	int err;
 
 	(void)ino;
+	/* Appended is all or nothing; and of what the kernel writes back it forgets all. */
+	size = grower_pace(&sv->grower, size, fi->writepage || fi->flags & O_APPEND);
 	if (cache_is_mixed(h)) {
 		mixed_write(&sv->mixed, req, h, buf, size, off);
 		return;

@@ -93,6 +93,14 @@ static int new_session(struct server *sv)
 	return sv->se ? 0 : -EINVAL;
 }
 
+/* An operation waits for room; the others need not. */
+static void give_way(void *ctx)
+{
+	struct server *sv = ctx;
+
+	loop_give_way(&sv->loop);
+}
+
 static int open_fs(struct server *sv)
 {
 	const struct ka_region_info *info = ka_region_info(sv->rg);
@@ -104,6 +112,8 @@ static int open_fs(struct server *sv)
 		.nodiratime = sv->opts.nodiratime,
 		.reclaim_manual = sv->opts.reclaim == WHO_MANUAL,
 		.sink = log_sink(),
+		.waits = give_way,
+		.ctx = sv,
 	};
 
 	shield_memory(ka_region_at(sv->rg, 0, info->capacity_bytes), info->capacity_bytes);
@@ -153,6 +163,7 @@ static int start(struct server *sv)
 	err = err ?: mount_session(sv);
 	err = err ?: open_fs(sv);
 	err = err ?: mixed_start(&sv->mixed, sv);
+	err = err ?: grower_start(&sv->grower, sv);
 	return err ?: keeper_start(&sv->keeper);
 }
 
@@ -201,6 +212,7 @@ static int end(struct server *sv)
 	if (sv->mounted)
 		leave_mount(sv);
 	mixed_stop(&sv->mixed);
+	grower_stop(&sv->grower);
 	keeper_stop(&sv->keeper);
 	if (sv->fs)
 		err = ka_fs_close(sv->fs);

@@ -15,6 +15,7 @@
 #include "fuse_cache.h"
 #include "fuse_loop.h"
 #include "fuse_mixed.h"
+#include "grower.h"
 #include "helper.h"
 #include "keeper.h"
 #include "opts.h"
@@ -33,6 +34,7 @@ struct server {
 	struct cache cache;
 	struct mixed mixed;
 	struct keeper keeper;
+	struct grower grower;
 	struct helper helper;
 	int severed_fd;		 /* takes the place of the session's; -1: none */
 	bool mounted;		 /* and not unmounted by us */

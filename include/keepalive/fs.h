@@ -34,6 +34,9 @@ struct ka_fs_opts {
 	uint64_t ckpt_bytes; /* log since the last checkpoint that asks for one; 0: default */
 	const struct ka_super *super;	/* counts instead of what is stored; NULL: read it */
 	const struct ka_msg_sink *sink; /* may be NULL; must outlive the filesystem */
+	/* Called where an operation has to wait for room, without a lock; may be NULL. */
+	void (*waits)(void *ctx);
+	void *ctx;
 };
 
 struct ka_format_opts {

@@ -58,4 +58,20 @@ uint64_t ka_lent_bytes(struct ka_fs *fs);
 /* Those that come back by themselves when they are needed; 0 with reclaim_manual. */
 uint64_t ka_growth_bytes(struct ka_fs *fs);
 
+/*
+ * Free segments, beside those that are kept back, that ordinary writes are to find while memory
+ * comes back: 0 where that takes no time, or where it does not come back by itself.
+ */
+uint64_t ka_growth_reserve(const struct ka_fs *fs);
+
+/* How much of that is used up while memory is lent: 0: none; KA_GROWTH_URGENT: all. Cheap. */
+#define KA_GROWTH_URGENT 8
+unsigned ka_growth_urgency(struct ka_fs *fs);
+
+/*
+ * Has memory back until the reserve is whole, unless little work makes room as well. 0, or why
+ * not. Writes go on meanwhile.
+ */
+int ka_grow_ahead(struct ka_fs *fs);
+
 #endif

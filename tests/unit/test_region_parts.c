@@ -251,6 +251,59 @@ static void test_filesystem(void **state)
 	memfs_release(&m);
 }
 
+/* As many megabytes as can be written until urgency is at least that. */
+static unsigned write_until(struct memfs *m, ka_ino_t ino, uint64_t *bytes, unsigned urgency)
+{
+	unsigned writes = 0;
+
+	while (ka_growth_urgency(m->fs) < urgency) {
+		memfs_write_pattern(m->fs, ino, *bytes, PART, 1);
+		*bytes += PART;
+		writes++;
+	}
+	return writes;
+}
+
+/* Memory comes back while there is still room, and without it writes end as ever. */
+static void test_ahead(void **state)
+{
+	struct ka_lend_stats stats = {0};
+	struct memfs m;
+	uint64_t bytes;
+	unsigned had;
+	ka_ino_t ino;
+
+	(void)state;
+	make(&m);
+	bytes = fill(&m, &ino);
+	while (!ka_lend_slice(m.fs, &stats))
+		;
+	assert_int_equal(ka_growth_urgency(m.fs), 0); /* it was left free */
+	assert_ok(ka_grow_ahead(m.fs));
+	had = sys.has;
+
+	assert_in_range(write_until(&m, ino, &bytes, KA_GROWTH_URGENT / 2), 1, 4);
+	assert_int_equal(sys.has, had); /* by itself nothing comes yet */
+	sys.refuses_to_give = true;
+	assert_err(ka_grow_ahead(m.fs), -KA_ERR_DAX_BLOCK);
+	assert_in_range(write_until(&m, ino, &bytes, KA_GROWTH_URGENT), 1, 4);
+	sys.refuses_to_give = false;
+	assert_ok(ka_grow_ahead(m.fs));
+	assert_int_equal(ka_growth_urgency(m.fs), 0);
+	assert_in_range(had - sys.has, 2, 5); /* as much as is needed, and no more */
+	assert_true(memfs_has_pattern(m.fs, ino, 0, bytes, 1));
+
+	while (!ka_reclaim_slice(m.fs, &stats))
+		;
+	while (ka_segs_takeable(&m.fs->segs, KA_SPACE_NORMAL)) {
+		memfs_write_pattern(m.fs, ino, bytes, PART, 1);
+		bytes += PART;
+	}
+	assert_int_equal(ka_growth_urgency(m.fs), 0); /* nothing is lent */
+	assert_true(memfs_has_pattern(m.fs, ino, 0, bytes, 1));
+	memfs_release(&m);
+}
+
 /* What the superblock says is ours, and the system has: not opened, nothing stored. */
 static void test_taken(void **state)
 {
@@ -275,6 +328,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_absent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_filesystem, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_taken, setup, teardown),
 	};
 
