@@ -42,6 +42,7 @@ int mount_ask(const char *dir, struct mount_status *ret)
 	if (ret->ioc.version != 1)
 		return -EPROTO;
 	ret->ioc.region_path[sizeof(ret->ioc.region_path) - 1] = 0;
+	ret->ioc.stays[sizeof(ret->ioc.stays) - 1] = 0;
 	memcpy(&disk, ret->ioc.super, sizeof(disk));
 	return usable(ka_super_decode(&disk, &ret->super)) ? 0 : -EPROTO;
 }

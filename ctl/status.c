@@ -195,9 +195,16 @@ static void emit_figure(struct emit *e, const struct status *st, const char *key
 		emit_text(e, key, NULL);
 }
 
+/* Whether a slice was asked for in vain; the daemon says why. */
+static bool stays_lent(const struct status *st)
+{
+	return st->m.ioc.stays[0] && st->m.super.owned_bytes < st->m.super.capacity_bytes;
+}
+
 static void json_region(struct json_object *root, const struct status *st)
 {
 	struct emit e = {.obj = child(root, "region")};
+	const struct ka_ioc_status *ioc = &st->m.ioc;
 	const struct ka_super *sb = &st->m.super;
 
 	emit_bytes(&e, "path", st->m.ioc.region_path, strlen(st->m.ioc.region_path));
@@ -209,6 +216,13 @@ static void json_region(struct json_object *root, const struct status *st)
 	emit_u64(&e, "owned_bytes", sb->owned_bytes);
 	emit_u64(&e, "lent_bytes", sb->capacity_bytes - sb->owned_bytes);
 	emit_u64(&e, "phys_addr", sb->phys_addr);
+	if (stays_lent(st)) {
+		emit_u64(&e, "stuck_slice", ka_super_slice_of(sb, sb->owned_bytes));
+		emit_bytes(&e, "stuck_reason", ioc->stays, strlen(ioc->stays));
+	} else {
+		emit_text(&e, "stuck_slice", NULL);
+		emit_text(&e, "stuck_reason", NULL);
+	}
 }
 
 static void json_fs(struct json_object *root, const struct status *st)
@@ -264,9 +278,11 @@ static void add_damage(void *ctx, const struct ka_ioc_damage *d)
 static void json_damage(struct json_object *root, const struct status *st)
 {
 	struct json_object *list = json_object_new_array();
+	struct emit e = {.obj = root};
 
 	each_damage(st, add_damage, list);
 	json_object_object_add(root, "damage", list);
+	emit_u64(&e, "damage_unlisted", st->m.ioc.unlisted);
 }
 
 static void show_damage(void *ctx, const struct ka_ioc_damage *d)
@@ -373,6 +389,12 @@ static void print_human(const struct status *st)
 	print_size("Capacity:", sb->capacity_bytes);
 	print_size("Owned:", sb->owned_bytes);
 	print_size("Lent:", sb->capacity_bytes - sb->owned_bytes);
+	if (stays_lent(st)) {
+		printf("%-18s slice %" PRIu32 ": ",
+		       "Stays lent:", ka_super_slice_of(sb, sb->owned_bytes));
+		ka_program_print_bytes(stdout, st->m.ioc.stays, strlen(st->m.ioc.stays));
+		putchar('\n');
+	}
 	if (st->has_figures) {
 		print_size("Used:", st->m.ioc.used_bytes);
 		print_size("Free:", st->m.ioc.free_bytes);
@@ -396,6 +418,8 @@ static void print_human(const struct status *st)
 	if (st->m.ioc.bad_bytes)
 		print_size("Bad memory:", st->m.ioc.bad_bytes);
 	each_damage(st, show_damage, NULL);
+	if (st->m.ioc.unlisted)
+		printf("and more damage, met %" PRIu64 " times\n", st->m.ioc.unlisted);
 }
 
 static int run_status(const struct ctl_args *args)

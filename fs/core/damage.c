@@ -102,6 +102,17 @@ int ka_fs_get_damage(struct ka_fs *fs, size_t i, struct ka_damage *ret)
 	return err;
 }
 
+uint64_t ka_damage_unlisted(struct ka_fs *fs)
+{
+	struct ka_damages *all = &fs->damages;
+	uint64_t count;
+
+	pthread_mutex_lock(&all->lock);
+	count = all->unlisted;
+	pthread_mutex_unlock(&all->lock);
+	return count;
+}
+
 /* ---- paths ----------------------------------------------------------------- */
 
 struct name_search {

@@ -17,6 +17,9 @@
  */
 bool ka_damage_note(struct ka_fs *fs, const struct ka_damage *d);
 
+/* How many times there was more than can be noted. */
+uint64_t ka_damage_unlisted(struct ka_fs *fs);
+
 /* Tells the sink of it, with a path. Takes op_lock and ns: none may be held. */
 void ka_damage_tell(struct ka_fs *fs, const struct ka_damage *d);
 

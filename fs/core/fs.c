@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "checkpoint.h"
+#include "damage.h"
 #include "keepalive/clean.h"
 #include "keepalive/err.h"
 #include "keepalive/lend.h"
@@ -552,6 +553,8 @@ void ka_fs_get_status(struct ka_fs *fs, struct ka_fs_status *ret)
 		.moved_bytes = atomic_load(&fs->moved_bytes),
 		.rdonly = fs->rdonly,
 		.damaged = fs->damaged,
+		.unlisted = ka_damage_unlisted(fs),
+		.reclaim_err = atomic_load(&fs->reclaim_err),
 		.spare_err = fs->spare_err,
 	};
 	gain = ka_clean_gain(fs);

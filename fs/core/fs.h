@@ -36,7 +36,7 @@ struct ka_damages {
 	pthread_mutex_t lock;
 	struct ka_damage *list;
 	size_t count;
-	uint64_t unlisted; /* that came when the list was full */
+	uint64_t unlisted; /* times that more came when the list was full */
 };
 
 void ka_salvage_stats_release(struct ka_salvage_stats *st);
@@ -56,8 +56,8 @@ struct ka_fs {
 	_Atomic uint64_t cleaned_segments, moved_bytes; /* since the mount */
 	_Atomic uint64_t moved_ns;			/* that this took */
 	_Atomic uint64_t reclaims;			/* slices taken back since the mount */
-	bool reclaim_failed; /* and that was told; guarded by clean_lock */
-	_Atomic int failed;  /* code that every operation answers; 0: none */
+	_Atomic int reclaim_err; /* why the first lent slice did not come back, which was told */
+	_Atomic int failed;	 /* code that every operation answers; 0: none */
 	bool rdonly;
 	_Atomic bool sealed; /* changes under op_lock for writing */
 	_Atomic bool noatime;

@@ -251,6 +251,7 @@ static int lend_locked(struct ka_fs *fs, struct ka_lend_stats *stats)
 		ka_segs_set_limit(&fs->segs, was / fs->segs.bytes);
 		return err;
 	}
+	atomic_store(&fs->reclaim_err, 0); /* another slice is the first */
 	err = ka_region_release(fs->rg, owned, was);
 	return err ? take_again(fs, owned, err) : 0;
 }
@@ -299,13 +300,13 @@ static int reclaim_locked(struct ka_fs *fs)
 	owned = ka_super_boundary(sb, was + 1);
 	err = ka_region_restore(fs->rg, owned);
 	if (err) {
-		if (!fs->reclaim_failed)
+		if (!atomic_load(&fs->reclaim_err))
 			ka_msg(fs->sink, KA_MSG_WARNING, "cannot take slice %" PRIu64 " back: %s",
 			       (uint64_t)ka_super_slice_of(sb, was), ka_strerror(err));
-		fs->reclaim_failed = true;
+		atomic_store(&fs->reclaim_err, err);
 		return err;
 	}
-	fs->reclaim_failed = false;
+	atomic_store(&fs->reclaim_err, 0);
 	clear_headers(fs, was, owned);
 	pthread_rwlock_wrlock(&fs->op_lock);
 	err = ka_fs_is_rdonly(fs) ? -EROFS : atomic_load(&fs->failed);

@@ -41,7 +41,12 @@ static void reply_status(fuse_req_t req)
 		.bad_bytes = status.bad_bytes,
 		.cleaned_segments = status.cleaned_segments,
 		.moved_bytes = status.moved_bytes,
+		.unlisted = status.unlisted,
 	};
+	if (status.reclaim_err)
+		ram_reason(sv, ioc.stays);
+	if (status.reclaim_err && !ioc.stays[0])
+		snprintf(ioc.stays, sizeof(ioc.stays), "%s", ka_strerror(status.reclaim_err));
 	strncpy(ioc.region_path, sv->region_name, sizeof(ioc.region_path) - 1);
 	ka_super_encode(&status.super, 0, &super);
 	memcpy(ioc.super, &super, sizeof(ioc.super));

@@ -231,6 +231,7 @@ static int run_server(struct opts *opts, int parent_fd)
 {
 	struct server sv = {.opts = *opts,
 			    .helper = {.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER},
+			    .ram_told = {.lock = PTHREAD_MUTEX_INITIALIZER},
 			    .severed_fd = -1};
 	int err, end_err;
 

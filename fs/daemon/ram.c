@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,14 +23,38 @@
 static void tell(struct server *sv, const char *what, uint64_t off, int err,
 		 const struct helper_answer *a)
 {
-	char line[sizeof(sv->ram_told)];
+	struct ram_told *told = &sv->ram_told;
+	char line[sizeof(told->line)];
+	bool news;
 
 	snprintf(line, sizeof(line), "cannot %s memory at 0x%" PRIx64 " of the region: %s", what,
 		 off, a->reason[0] ? a->reason : ka_strerror(err));
-	if (!strcmp(line, sv->ram_told))
-		return;
-	memcpy(sv->ram_told, line, sizeof(line));
-	log_msg(KA_MSG_WARNING, "%s", line);
+	pthread_mutex_lock(&told->lock);
+	news = strcmp(line, told->line);
+	memcpy(told->line, line, sizeof(line));
+	memcpy(told->reason, a->reason, sizeof(told->reason));
+	pthread_mutex_unlock(&told->lock);
+	if (news)
+		log_msg(KA_MSG_WARNING, "%s", line);
+}
+
+static void forget(struct server *sv)
+{
+	struct ram_told *told = &sv->ram_told;
+
+	pthread_mutex_lock(&told->lock);
+	told->line[0] = '\0';
+	told->reason[0] = '\0';
+	pthread_mutex_unlock(&told->lock);
+}
+
+void ram_reason(struct server *sv, char ret[KA_REASON_MAX])
+{
+	struct ram_told *told = &sv->ram_told;
+
+	pthread_mutex_lock(&told->lock);
+	memcpy(ret, told->reason, KA_REASON_MAX);
+	pthread_mutex_unlock(&told->lock);
 }
 
 static int ram_release(void *ctx, uint64_t off, uint64_t bytes)
@@ -41,7 +66,7 @@ static int ram_release(void *ctx, uint64_t off, uint64_t bytes)
 	if (err)
 		tell(sv, "lend", off, err, &a);
 	else
-		sv->ram_told[0] = '\0';
+		forget(sv);
 	return err;
 }
 
@@ -57,7 +82,7 @@ static int ram_restore(void *ctx, uint64_t off, uint64_t bytes)
 	if (err)
 		tell(sv, "take back", off, err, &a);
 	else
-		sv->ram_told[0] = '\0';
+		forget(sv);
 	return err ?: fd;
 }
 

@@ -19,6 +19,7 @@
 #include "helper.h"
 #include "keeper.h"
 #include "opts.h"
+#include "ram.h"
 
 struct fuse_session;
 
@@ -26,8 +27,8 @@ struct server {
 	struct opts opts;
 	struct ka_region *rg;
 	struct ka_region_ram ram;
-	char ram_told[512]; /* why memory stayed where it is; one slice moves at a time */
-	char *region_name;  /* absolute; see ka_dax_name */
+	struct ram_told ram_told;
+	char *region_name; /* absolute; see ka_dax_name */
 	struct ka_fs *fs;
 	struct fuse_session *se;
 	struct loop loop;

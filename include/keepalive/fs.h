@@ -117,6 +117,8 @@ struct ka_fs_status {
 	uint64_t moved_bytes;	   /* which took it so much moving */
 	bool rdonly;		   /* opened so, or damaged; not: sealed, which super.state tells */
 	bool damaged;
+	uint64_t unlisted; /* damaged ranges that ka_fs_get_damage does not know */
+	int reclaim_err;   /* why the first lent slice did not come back when asked for; 0: none */
 	int spare_err; /* why opening found that the older checkpoint is no spare; 0: it is one */
 };
 

@@ -28,10 +28,13 @@ struct ka_ioc_status {
 	uint64_t extents;
 	uint64_t log_bytes;
 	uint64_t log_records;
-	uint64_t io_errors;		   /* reads that failed verification since the mount */
-	uint64_t bad_bytes;		   /* of segments with memory errors */
-	uint64_t cleaned_segments;	   /* that the cleaner emptied since the mount */
-	uint64_t moved_bytes;		   /* which took it so much moving */
+	uint64_t io_errors;	   /* reads that failed verification since the mount */
+	uint64_t bad_bytes;	   /* of segments with memory errors */
+	uint64_t cleaned_segments; /* that the cleaner emptied since the mount */
+	uint64_t moved_bytes;	   /* which took it so much moving */
+	uint64_t unlisted; /* times that there was more damage than KA_IOC_GET_DAMAGE can tell */
+	char stays
+		[200]; /* why the first lent slice did not come back; empty: it was not asked for */
 	char region_path[KA_IOC_PATH_MAX]; /* absolute */
 	uint8_t super[4096];		   /* struct ka_super_disk as on media */
 };

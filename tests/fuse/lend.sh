@@ -204,10 +204,13 @@ if mount -t tmpfs -o size=160M none "$small" 2>"$work/said"; then
   grep -q "cannot take slice $slice back: No space" "$work/log" || fail "log: $(cat "$work/log")"
   ! "$CTL" reclaim "$mount" 2>"$work/said" || fail "all came back"
   grep -q "cannot reclaim slice $slice of" "$work/said" || fail "said: $(cat "$work/said")"
+  "$CTL" status "$mount" | grep -q "Stays lent: *slice $slice: No space" || fail "status is silent"
+  [ "$(figure "$mount" stuck_slice)" = $slice ] || fail "status names another slice"
   same "when memory did not come back"
   rm "$small/filler"
   dd if=/dev/zero of="$mount/more" bs=1M count=80 status=none
   same "when it did"
+  ! "$CTL" status "$mount" | grep "Stays lent" || fail "status still tells of it"
   unmount_region
   check_region
   region=$work/large

@@ -23,6 +23,7 @@ static bool note(struct memfs *m, uint64_t i)
 /* A full list is told of once, and then nothing, however often it is met. */
 static void test_full(void **state)
 {
+	struct ka_fs_status status;
 	struct ka_damage d;
 	struct memfs m;
 	uint64_t i;
@@ -41,6 +42,8 @@ static void test_full(void **state)
 	assert_int_equal(m.msgs.len, 0);
 	assert_ok(ka_fs_get_damage(m.fs, LISTED - 1, &d));
 	assert_err(ka_fs_get_damage(m.fs, LISTED, &d), -ENOENT);
+	ka_fs_get_status(m.fs, &status);
+	assert_int_equal(status.unlisted, 1 + 2 * LISTED);
 	memfs_release(&m);
 }
 

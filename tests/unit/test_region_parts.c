@@ -211,6 +211,7 @@ static uint64_t fill(struct memfs *m, ka_ino_t *ret_ino)
 static void test_filesystem(void **state)
 {
 	struct ka_lend_stats stats = {0};
+	struct ka_fs_status status;
 	struct memfs m;
 	uint64_t bytes, owned;
 	unsigned had;
@@ -237,7 +238,13 @@ static void test_filesystem(void **state)
 	sys.refuses_to_give = true;
 	assert_err(ka_reclaim_slice(m.fs, &stats), -KA_ERR_DAX_BLOCK);
 	assert_int_equal(m.fs->super.owned_bytes, owned);
+	ka_fs_get_status(m.fs, &status);
+	assert_int_equal(status.reclaim_err, -KA_ERR_DAX_BLOCK);
 	sys.refuses_to_give = false;
+	assert_ok(ka_reclaim_slice(m.fs, &stats));
+	ka_fs_get_status(m.fs, &status);
+	assert_int_equal(status.reclaim_err, 0);
+	owned = stats.owned_bytes;
 	memfs_check(m.fs);
 	assert_true(memfs_has_pattern(m.fs, ino, 0, bytes, 1));
 	memfs_crash(&m); /* the boundary is where it was */
