@@ -127,13 +127,14 @@ static void undo_all(struct dax *dax)
 	}
 }
 
-static int bind_for_now(struct dax *dax, const char *name)
+static int bind_for_now(struct dax *dax, const char *name, bool made)
 {
-	int err = note_undo(dax, name, false);
+	int err = note_undo(dax, name, made);
 
 	err = err ?: dax->m->ops->bind(dax->m, name, KA_DAX_DEVDAX);
 	if (err)
-		ka_msg(dax->sink, KA_MSG_ERROR, "cannot bind '%s' to device_dax: %s", name,
+		ka_msg(dax->sink, KA_MSG_ERROR,
+		       "cannot bind '%s' to device_dax: %s; the kernel's log may say more", name,
 		       ka_strerror(err));
 	return err;
 }
@@ -148,8 +149,7 @@ static int make_for_now(struct dax *dax, uint64_t start, uint64_t bytes, char na
 		       ka_strerror(err));
 		return err;
 	}
-	err = note_undo(dax, name, true);
-	return err ?: dax->m->ops->bind(dax->m, name, KA_DAX_DEVDAX);
+	return bind_for_now(dax, name, true);
 }
 
 /* name NULL: the system has it. */
@@ -219,7 +219,7 @@ static int find_parts(struct dax *dax, const struct ka_dax_region *region)
 			break;
 		err = add_gap(dax, at, dev->start);
 		if (!err && dev->driver == KA_DAX_UNBOUND)
-			err = bind_for_now(dax, dev->name);
+			err = bind_for_now(dax, dev->name, false);
 		err = err ?: add_part(dax, dev->start, dev->bytes, dev->name);
 		at = dev->start + dev->bytes;
 	}

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,16 @@ static int write_text(const char *path, const char *text)
 }
 
 /* ---- regions ----------------------------------------------------------------------- */
+
+/* What fails is told by us; DAXCTL_LOG in the environment brings back what the library says. */
+static int new_context(struct daxctl_ctx **ret)
+{
+	int err = daxctl_new(ret);
+
+	if (!err && !secure_getenv("DAXCTL_LOG"))
+		daxctl_set_log_priority(*ret, LOG_EMERG);
+	return err;
+}
 
 /* A range in /proc/iomem. */
 struct iomem {
@@ -196,7 +207,7 @@ static int fill_regions(struct daxctl_ctx *ctx, struct ka_dax_region **ret, size
 static int linux_regions(struct ka_machine *m, struct ka_dax_region **ret, size_t *ret_count)
 {
 	struct daxctl_ctx *ctx;
-	int err = daxctl_new(&ctx);
+	int err = new_context(&ctx);
 
 	(void)m;
 	if (err)
@@ -242,7 +253,7 @@ static int make_empty(int id)
 {
 	struct daxctl_ctx *ctx;
 	struct daxctl_region *r;
-	int err = daxctl_new(&ctx);
+	int err = new_context(&ctx);
 
 	if (err)
 		return err;
@@ -256,7 +267,7 @@ static int give_memory(int id, uint64_t start, uint64_t bytes, char ret_name[KA_
 {
 	struct daxctl_ctx *ctx;
 	struct daxctl_dev *d;
-	int err = daxctl_new(&ctx);
+	int err = new_context(&ctx);
 
 	if (err)
 		return err;
@@ -273,7 +284,7 @@ static int linux_create(struct ka_machine *m, int region, uint64_t start, uint64
 {
 	struct daxctl_ctx *ctx;
 	bool empty;
-	int err = daxctl_new(&ctx);
+	int err = new_context(&ctx);
 
 	(void)m;
 	if (err)
@@ -289,7 +300,7 @@ static int linux_destroy(struct ka_machine *m, const char *name)
 {
 	struct daxctl_ctx *ctx;
 	struct daxctl_dev *d;
-	int err = daxctl_new(&ctx);
+	int err = new_context(&ctx);
 
 	(void)m;
 	if (err)
@@ -307,7 +318,7 @@ static int linux_bind(struct ka_machine *m, const char *name, enum ka_dax_driver
 {
 	struct daxctl_ctx *ctx;
 	struct daxctl_dev *d;
-	int err = daxctl_new(&ctx);
+	int err = new_context(&ctx);
 
 	(void)m;
 	if (err)

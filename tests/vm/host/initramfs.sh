@@ -11,6 +11,7 @@ readonly initramfs_tested='
 	mkfs/mkfs.keepalivefs
 	fsck/fsck.keepalivefs
 	ctl/keepalivectl
+	tests/dax/pin
 	tests/dax/slices
 	tests/fuse/coherence
 	tests/fuse/fuse_ops

@@ -32,9 +32,10 @@ machine_boot() {
 
 # machine_start MEMORY RAM_FILE APPEND
 machine_start() {
-	local memory=$1 ram=$2 append=$3 console=$work/console file
+	local memory=$1 ram=$2 append=$3 console file
 	local -a disks=()
 
+	console=$(dirname "$ram")/console
 	[[ -p $console ]] || mkfifo "$console"
 	# What the guest needs to start itself over, as its disks: /dev/vda is the
 	# kernel, /dev/vdb the initramfs.

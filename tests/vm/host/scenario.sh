@@ -5,11 +5,12 @@
 
 scenario_passed=	# 1 when the last one did
 
-# scenario_run FILE: prints the result, and sets scenario_passed. (A status
-# to test would turn off set -e in all that is called from here.)
+# scenario_run FILE ROOM: prints the result, and sets scenario_passed. (A status
+# to test would turn off set -e in all that is called from here.) ROOM is a folder for what
+# it keeps meanwhile.
 scenario_run() {
-	local file=$1 name start=$SECONDS boot boots append memory limit
-	local ram=$work/ram log=$work/log
+	local file=$1 room=$2 name start=$SECONDS boot boots append memory limit
+	local ram=$room/ram log=$room/log
 	name=$(basename "$file" .sh)
 	machine_note=
 	scenario_passed=

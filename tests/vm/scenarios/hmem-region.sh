@@ -39,6 +39,14 @@ boot1() {
 
 boot2() {
 	slices_are 0
+	# A device that cannot be bound.
+	module=$(find /lib/modules -name 'device_dax.ko*')
+	rmmod device_dax
+	mount --bind /dev/null "$module"
+	untouched refused keepalivectl status region0 2>/run/said
+	grep "cannot bind 'dax.*' to device_dax: " /run/said
+	umount "$module"
+	/usr/sbin/modprobe device_dax
 	untouched keepalivectl status UUID=11111111-2222-3333-4444-555555555555
 	untouched expect 0 keepalivectl dump LABEL=state
 	untouched expect 0 fsck.keepalivefs -n -f dax@0x180000000
