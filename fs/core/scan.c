@@ -105,13 +105,16 @@ static int search(void *arg)
 {
 	struct search *s = arg;
 	struct ka_rec_ident ident = {.log_id = s->log_id};
+	uint64_t from = s->addr, left, cost;
+	const char *bytes = from < s->end ? ka_region_at(s->rg, from, s->end - from) : NULL;
 	const struct ka_rec_disk *rec;
-	uint64_t left, cost;
 
+	if (!bytes)
+		return 0;
 	for (; s->addr < s->limit && s->end - s->addr >= sizeof(*rec); s->addr += KA_RECORD_ALIGN) {
 		left = s->end - s->addr;
-		rec = ka_region_at(s->rg, s->addr, left);
-		if (!rec || ka_get64(rec->log_id) != s->log_id)
+		rec = (const struct ka_rec_disk *)(bytes + (s->addr - from));
+		if (ka_get64(rec->log_id) != s->log_id)
 			continue;
 		ident.gen = s->gen ? *s->gen : ka_get32(rec->gen);
 		if (ka_record_check_frame(rec, left, &ident))
