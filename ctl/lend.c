@@ -61,8 +61,9 @@ static int complain(const struct ctl_args *args, const char *verb, int err, uint
 	clear_progress(args);
 	if (err == -EOPNOTSUPP)
 		ka_msg(args->sink, KA_MSG_ERROR,
-		       "cannot %s memory of '%s': its region stays as it is; a region file, or a "
-		       "dynamic DAX region, can be lent in slices",
+		       "cannot %s memory of '%s': its region is a single device; what comes and "
+		       "goes in slices is a dynamic DAX region as a whole, like region0, or a "
+		       "region file: see keepalivefs(5)",
 		       verb, args->target);
 	else if (slice == UINT64_MAX)
 		ka_msg(args->sink, KA_MSG_ERROR, "cannot %s memory of '%s': %s", verb, args->target,

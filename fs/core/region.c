@@ -108,14 +108,14 @@ uint64_t ka_region_limit(const struct ka_region *rg)
 
 bool ka_region_can_release(const struct ka_region *rg)
 {
-	return rg->ops->release;
+	return rg->ops->release && !rg->stays;
 }
 
 int ka_region_release(struct ka_region *rg, uint64_t off, uint64_t end)
 {
 	assert(end >= off && end <= rg->info.capacity_bytes);
 	ka_region_set_limit(rg, off);
-	if (!rg->ops->release)
+	if (!ka_region_can_release(rg))
 		return -EOPNOTSUPP;
 	if (off < end)
 		atomic_store(&rg->absent_bytes, rg->info.capacity_bytes - off);
@@ -128,7 +128,7 @@ int ka_region_restore(struct ka_region *rg, uint64_t end)
 	int err;
 
 	assert(end >= off && end <= rg->info.capacity_bytes);
-	if (!rg->ops->restore)
+	if (!ka_region_can_release(rg))
 		return -EOPNOTSUPP;
 	err = rg->ops->restore(rg, off, end - off);
 	if (err)

@@ -29,6 +29,7 @@ struct ka_region_ops {
 struct ka_region {
 	const struct ka_region_ops *ops;
 	struct ka_region_info info;
+	bool stays;			/* all of it: as if release and restore were NULL */
 	uint8_t *base;			/* of the window of capacity_bytes */
 	_Atomic uint64_t foreign_bytes; /* at the end of the region, that are not ours */
 	_Atomic uint64_t absent_bytes;	/* of those, that are not mapped either */

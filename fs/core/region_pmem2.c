@@ -228,7 +228,7 @@ static int p2_release(struct ka_region *rg, uint64_t off, uint64_t len)
 		return 0;
 	if (p2->ram)
 		return release_parts(p2, off, len);
-	return rg->info.kind == KA_REGION_FILE ? release_file(p2, off, len) : -EOPNOTSUPP;
+	return release_file(p2, off, len);
 }
 
 static int restore_file(struct pmem2_region *p2, uint64_t off, uint64_t len)
@@ -247,10 +247,8 @@ static int p2_restore(struct ka_region *rg, uint64_t off, uint64_t len)
 
 	if (p2->ram)
 		err = restore_parts(p2, off, len);
-	else if (rg->info.kind == KA_REGION_FILE)
-		err = restore_file(p2, off, len);
 	else
-		return -EOPNOTSUPP;
+		err = restore_file(p2, off, len);
 	err = err ?: map_part(p2, off, len, &durable);
 	if (err)
 		p2_release(rg, off, len);
@@ -553,6 +551,7 @@ static int open_path(struct pmem2_region *p2, const struct ka_msg_sink *sink)
 	if (err)
 		ka_msg(sink, KA_MSG_ERROR, "cannot use '%s': %s", info->path, ka_strerror(err));
 	p2->part->bytes = info->capacity_bytes;
+	p2->rg.stays = info->kind != KA_REGION_FILE;
 	return err;
 }
 
@@ -633,6 +632,7 @@ int ka_region_open_parts(const struct ka_region_layout *layout, unsigned flags,
 		return -ENOMEM;
 	}
 	p2->ram = layout->ram;
+	p2->rg.stays = !p2->ram;
 	p2->closed = layout->closed;
 	p2->ctx = layout->ctx;
 	err = open_layout(p2, layout, sink, &limit);

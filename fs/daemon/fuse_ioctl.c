@@ -150,6 +150,10 @@ static void lend(fuse_req_t req, const struct ka_ioc_lend *in)
 		reply_code(req, -EROFS);
 		return;
 	}
+	if (!ka_region_can_release(server_of(req)->rg)) {
+		reply_code(req, -EOPNOTSUPP);
+		return;
+	}
 	ka_lend_plan(fs, in->keep_bytes, &plan);
 	ka_fs_get_status(fs, &status);
 	out.finished = plan.owned_bytes >= status.super.owned_bytes;

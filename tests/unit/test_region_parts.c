@@ -143,6 +143,19 @@ static void test_seams(void **state)
 	ka_region_close(rg);
 }
 
+/* Nobody is there to give it to. */
+static void test_stays(void **state)
+{
+	const struct ka_region_layout layout = {.name = "parts", .part = part, .parts = PARTS};
+	struct ka_region *rg;
+
+	(void)state;
+	assert_ok(ka_region_open_parts(&layout, KA_REGION_WRITE, &msgs.sink, &rg));
+	assert_false(ka_region_can_release(rg));
+	assert_err(ka_region_release(rg, 60 * PART, PARTS * PART), -EOPNOTSUPP);
+	ka_region_close(rg);
+}
+
 static void test_release(void **state)
 {
 	struct ka_region *rg = open_parts();
@@ -332,6 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_seams, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_absent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_filesystem, setup, teardown),

@@ -24,6 +24,8 @@ boot2() {
 	make-tree /tmp/tree
 	same-tree /tmp/tree /mnt/moved
 	[ "$(cd /mnt && echo *)" = moved ]
+	refused keepalivectl lend /mnt 2>/run/said
+	grep "cannot lend memory of '/mnt': its region is a single device; .* like region0" /run/said
 	umount /mnt
 	expect 0 fsck.keepalivefs -n -f /dev/dax0.0
 }
