@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "keepalive/err.h"
 #include "keepalive/util.h"
@@ -63,6 +64,15 @@ int helper_dax_lend(struct helper_dax *d, uint64_t off, uint64_t bytes, char rea
 	return err ?: ka_hotplug_lend(d->m, &dev, reason);
 }
 
+/* The file says 0 or 1. */
+static bool kernel_is_loaded(void)
+{
+	KA_AUTO_CLOSE int fd = open("/sys/kernel/kexec_loaded", O_RDONLY | O_CLOEXEC);
+	char c;
+
+	return fd >= 0 && read(fd, &c, 1) == 1 && c == '1';
+}
+
 int helper_dax_reclaim(struct helper_dax *d, uint64_t off, uint64_t bytes,
 		       char reason[KA_REASON_MAX], int *ret_fd)
 {
@@ -75,8 +85,13 @@ int helper_dax_reclaim(struct helper_dax *d, uint64_t off, uint64_t bytes,
 		return err;
 	d->m->ops->path(d->m, dev.name, path);
 	*ret_fd = open(path, O_RDWR | O_CLOEXEC);
-	if (*ret_fd >= 0)
+	if (*ret_fd >= 0) {
+		if (kernel_is_loaded())
+			snprintf(reason, KA_REASON_MAX,
+				 "a kernel is loaded for kexec, which may copy it there: load it "
+				 "again with 'kexec -l', or not at all with 'kexec -u'");
 		return 0;
+	}
 	err = -errno;
 	snprintf(reason, KA_REASON_MAX, "cannot open %s: %s", path, ka_strerror(err));
 	return err;

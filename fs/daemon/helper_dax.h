@@ -21,7 +21,10 @@ struct helper_dax {
 /* The region that begins at this physical address. 0 or -errno. */
 int helper_dax_region(struct helper_dax *d, uint64_t start, uint64_t bytes);
 
-/* A slice at off, never the first. 0, or a code and why. */
+/*
+ * A slice at off, never the first. 0, or a code and why. What comes back while a kernel is loaded for
+ * kexec may be overwritten by it (before a fix of October 2024): that is a reason beside 0.
+ */
 int helper_dax_lend(struct helper_dax *d, uint64_t off, uint64_t bytes, char reason[KA_REASON_MAX]);
 int helper_dax_reclaim(struct helper_dax *d, uint64_t off, uint64_t bytes,
 		       char reason[KA_REASON_MAX], int *ret_fd);

@@ -83,6 +83,10 @@ static int ram_restore(void *ctx, uint64_t off, uint64_t bytes)
 		tell(sv, "take back", off, err, &a);
 	else
 		forget(sv);
+	if (!err && a.reason[0] && !sv->ram_told.warned) {
+		log_msg(KA_MSG_WARNING, "memory has come back from the system: %s", a.reason);
+		sv->ram_told.warned = true;
+	}
 	return err ?: fd;
 }
 

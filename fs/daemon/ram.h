@@ -6,6 +6,7 @@
 #define KEEPALIVE_DAEMON_RAM_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "keepalive/hotplug.h"
 #include "keepalive/region.h"
@@ -15,6 +16,7 @@ struct server;
 /* Why memory stays where it is. */
 struct ram_told {
 	pthread_mutex_t lock;
+	bool warned;		    /* of what may still happen to memory that came back */
 	char line[512];		    /* as it was logged last; empty: since then a slice moved */
 	char reason[KA_REASON_MAX]; /* of the last slice that did not come back */
 };

@@ -257,8 +257,8 @@ static void check_kexec(struct guard *g)
 		return;
 	snprintf(f.what, sizeof(f.what), "a kernel is loaded for kexec");
 	snprintf(f.why, sizeof(f.why),
-		 "before a fix of October 2024 parts of it may lie in memory that is lent, "
-		 "which cannot come back then");
+		 "before a fix of October 2024 kexec may copy it to where lent memory is, over "
+		 "the files that lie there when it has come back");
 	tell(g, &f, "'kexec -u', 'keepalivectl reclaim', then 'kexec -l' again");
 }
 

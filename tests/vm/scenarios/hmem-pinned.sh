@@ -51,6 +51,16 @@ boot1() {
 	[ "$(keepalivectl status /mnt | grep -c 'Stays lent')" = 0 ]
 	cmp /mnt/data /mnt/copy
 	sha256sum -c /run/sum
+
+	# A kernel that is loaded before memory comes back may have a place in it.
+	[ "$(grep -c kexec /run/log)" = 0 ]
+	keepalivectl lend /mnt
+	/usr/sbin/modprobe -a virtio_pci virtio_blk
+	wait-for /dev/vda
+	cat /dev/vda >/run/kernel
+	kexec -i -l /run/kernel --append=none
+	keepalivectl reclaim /mnt
+	[ "$(grep -c "come back from the system: a kernel is loaded for kexec" /run/log)" = 1 ]
 	umount /mnt
 	wait
 	expect 0 fsck.keepalivefs -n -f region0
