@@ -42,6 +42,9 @@ enum fsck_problem {
 #undef KA_PROBLEM
 };
 
+/* Problems that a report lists; there may be more than there is memory. All are counted. */
+#define FSCK_LISTED_MAX 10000
+
 struct fsck {
 	const char *path;
 	enum fsck_mode mode;

@@ -174,6 +174,8 @@ static void begin_report(struct fsck *f)
 
 static void print_report(struct fsck *f, int status)
 {
+	json_object_object_add(f->report, "found", json_object_new_uint64(f->found));
+	json_object_object_add(f->report, "fixed", json_object_new_uint64(f->fixed));
 	json_object_object_add(f->report, "status", json_object_new_int(status));
 	puts(json_object_to_json_string_ext(f->report,
 					    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED));

@@ -62,7 +62,8 @@ static void report_json(struct fsck *f, size_t i, const struct fsck_where *where
 {
 	json_object *list, *item;
 
-	if (!f->report || !json_object_object_get_ex(f->report, "problems", &list))
+	if (!f->report || !json_object_object_get_ex(f->report, "problems", &list) ||
+	    json_object_array_length(list) >= FSCK_LISTED_MAX)
 		return;
 	item = json_object_new_object();
 	json_object_object_add(item, "number", json_object_new_int(problems[i].number));

@@ -201,7 +201,7 @@ static void lose_names(struct memfs *m, unsigned count)
 
 static void test_many_lost(void **unused)
 {
-	struct run r = {0};
+	struct run r = {.f.report = json_object_new_object()};
 	ka_ino_t dir, ino;
 	struct memfs m;
 	char name[16];
@@ -219,10 +219,13 @@ static void test_many_lost(void **unused)
 		}
 	}
 	memfs_close(&m);
+	json_object_object_add(r.f.report, "problems", json_object_new_array());
 	lose_names(&m, MANY);
 	assert_int_equal(run(&r, &m, FSCK_YES), FSCK_CORRECTED);
 	assert_true(r.f.found >= MANY);
 	assert_int_equal(r.f.found, r.f.fixed);
+	assert_int_equal(json_object_array_length(get(r.f.report, "problems")), FSCK_LISTED_MAX);
+	json_object_put(r.f.report);
 	assert_int_equal(check(&m, FSCK_NO), 0);
 	memfs_open(&m);
 	assert_false(m.fs->rdonly);
